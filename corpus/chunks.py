@@ -1,0 +1,100 @@
+"""Chunks: runs of whole spans of one section, about 200 of the embedder's tokens long."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .sections import Document, Section, Span
+
+CHUNKER_VERSION = 1
+TARGET_TOKENS = 200
+_PREFIX_SHARE = 3  # headings and lead-in may take a third of the limit
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`text[start:end]` of document `source`: whole spans below one heading path."""
+
+    source: str
+    section: tuple[str, ...]
+    start: int
+    end: int
+    spans: tuple[Span, ...]
+
+
+def chunk_document(
+    document: Document, count_tokens: CountTokens, *, limit: int, target: int = TARGET_TOKENS
+) -> list[Chunk]:
+    """The chunks of `document` in reading order; none is over `limit` tokens with its headings.
+
+    `count_tokens` counts without the special tokens; `limit` is what may stand between them.
+    """
+    target = min(target, limit - limit // _PREFIX_SHARE)
+    chunks = []
+    for section in document.sections:
+        spans = list(_fitting(document.text, section, count_tokens, target))
+        sizes = count_tokens([document.text[s.start : s.end] for s in spans])
+        for run in _runs(spans, sizes, target):
+            chunks.append(Chunk(document.source, section.path, run[0].start, run[-1].end, run))
+    return chunks
+
+
+def embedding_text(document: Document, chunk: Chunk, count_tokens: CountTokens, limit: int) -> str:
+    """What is embedded for `chunk`: title, heading path and, mid-list, the lead-in; then its text.
+
+    The words before the text are cut from the left to a third of `limit`, so that it always fits.
+    """
+    lead = chunk.spans[0].lead
+    headings = " > ".join(dict.fromkeys((document.title, *chunk.section)))
+    prefix = headings if lead is None or lead[0] >= chunk.start else (
+        f"{headings}\n{document.text[lead[0] : lead[1]]}"
+    )
+    body = document.text[chunk.start : chunk.end]
+    while prefix and count_tokens([f"{prefix}\n{body}"])[0] > limit:
+        prefix = prefix[len(prefix) // 4 + 1 :]
+    return f"{prefix}\n{body}" if prefix else body
+
+
+def _runs(
+    spans: Sequence[Span], sizes: Sequence[int], target: int
+) -> Iterator[tuple[Span, ...]]:
+    """Spans in runs of at most `target` tokens, a list's lead-in kept with its first item."""
+    run: list[Span] = []
+    total = 0
+    for at, (span, size) in enumerate(zip(spans, sizes, strict=True)):
+        leads = at + 1 < len(spans) and spans[at + 1].lead == (span.start, span.end)
+        needed = size + (sizes[at + 1] if leads else 0)
+        if run and total + needed > target:
+            yield tuple(run)
+            run, total = [], 0
+        run.append(span)
+        total += size + 2  # the line break and bullet between spans
+    if run:
+        yield tuple(run)
+
+
+def _fitting(
+    text: str, section: Section, count_tokens: CountTokens, target: int
+) -> Iterator[Span]:
+    """The section's spans; one over `target` tokens is cut at the last white space that fits."""
+    sizes = count_tokens([text[s.start : s.end] for s in section.spans])
+    for span, size in zip(section.spans, sizes, strict=True):
+        if size <= target:
+            yield span
+        else:
+            yield from _cut(text, span, count_tokens, target)
+
+
+def _cut(text: str, span: Span, count_tokens: CountTokens, target: int) -> Iterator[Span]:
+    start = span.start
+    while start < span.end:
+        end = min(span.end, start + target * 4)
+        while (size := count_tokens([text[start:end]])[0]) > target:
+            shorter = start + max(1, (end - start) * target // size)
+            end = min(end - 1, shorter)
+        if end < span.end:
+            space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+            end = space if space > start else end
+        yield replace(span, start=start, end=end)
+        start = end + len(text[end : span.end]) - len(text[end : span.end].lstrip())

@@ -1,0 +1,246 @@
+"""Documents, their sections and the spans of text that can be cited.
+
+A document's text is stored as it was read; every offset counts Unicode code points into it.
+A span is the smallest thing that a chunk or a citation is made of: a sentence, a list item or a
+table row, never part of one (but for a sentence longer than the embedder's limit).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+import sentencex
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_BULLET = re.compile(r"[ \t>]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?(?:\[[ xX]\][ \t]+)?")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_PLAIN_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
+_PLAIN_HEADING_WORDS = 9
+
+
+@dataclass(frozen=True)
+class Span:
+    """A sentence, list item or table row: `text[start:end]`.
+
+    `lead` is the range of what it hangs on: a list's lead-in sentence, a table's header row.
+    """
+
+    kind: str  # sentence | item | row
+    start: int
+    end: int
+    lead: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """The spans that stand directly below one heading; `path` holds the headings above them."""
+
+    path: tuple[str, ...]
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text with its place in the folder that it came from and what its front matter says."""
+
+    source: str  # POSIX path relative to the folder given
+    text: str
+    markup: str = "markdown"  # markdown | plain
+    meta: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of everything that the index takes from the document."""
+        return hashlib.sha256(f"{self.markup}\0{self.text}".encode()).hexdigest()
+
+    @cached_property
+    def title(self) -> str:
+        """The front matter's title, else the only first-level heading, else the file name."""
+        tops = [block.title for block in self._blocks if block.level == 1]
+        return self.meta.get("title") or (tops[0] if len(tops) == 1 else self.stem)
+
+    @property
+    def stem(self) -> str:
+        """The file name without its ending, in words."""
+        return re.sub(r"[-_]+", " ", PurePosixPath(self.source).stem).strip() or self.source
+
+    @cached_property
+    def _blocks(self) -> "tuple[_Block, ...]":
+        parse = _markdown_blocks if self.markup == "markdown" else _plain_blocks
+        return tuple(parse(self.text))
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The sections in reading order; those without text of their own are left out."""
+        return tuple(_sections(self))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A heading (`level` > 0) or a block of spans."""
+
+    level: int = 0
+    title: str = ""
+    spans: tuple[Span, ...] = ()
+
+
+def front_matter(text: str) -> dict[str, str]:
+    """The plain `key: value` pairs of a YAML front matter; empty when there is none."""
+    found = _FRONT_MATTER.match(text)
+    if not found:
+        return {}
+    import yaml
+
+    try:
+        values = yaml.safe_load(found[1])
+    except yaml.YAMLError:
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {str(k): str(v) for k, v in values.items() if isinstance(v, str | int | float)}
+
+
+def sentence_ranges(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """The sentences of `text[start:end]` as ranges without surrounding white space."""
+    ranges = []
+    at = start
+    for piece in sentencex.segment("en", text[start:end]):
+        found = text.find(piece, at, end)
+        at = found + len(piece)
+        ranges.append(_trim(text, found, at))
+    return [(a, b) for a, b in ranges if a < b]
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    return start + left, start + max(left, len(piece.rstrip()))
+
+
+def _sections(document: Document) -> Iterator[Section]:
+    blocks = document._blocks
+    lone_top = sum(block.level == 1 for block in blocks) == 1
+    path: list[tuple[int, str]] = []
+    spans: list[Span] = []
+    for block in [*blocks, _Block(level=99)]:
+        if not block.level:
+            spans.extend(block.spans)
+            continue
+        titles = [title for level, title in path if not (lone_top and level == 1)]
+        if spans:
+            yield Section(tuple(titles) or (document.title,), tuple(spans))
+        spans = []
+        path = [(level, title) for level, title in path if level < block.level]
+        path.append((block.level, block.title))
+
+
+def _markdown_blocks(text: str) -> Iterator[_Block]:
+    """Headings and spans of a CommonMark text with tables, in order."""
+    body = _FRONT_MATTER.match(text)
+    masked = re.sub(r"[^\n]", " ", body[0]) + text[body.end() :] if body else text
+    starts = _line_starts(masked)
+    tokens = MarkdownIt("commonmark").enable("table").parse(masked)
+    lead: tuple[int, int] | None = None
+    header: tuple[int, int] | None = None
+    depth = 0
+    for at, token in enumerate(tokens):
+        depth += {"bullet_list_open": 1, "ordered_list_open": 1}.get(token.type, 0)
+        depth -= {"bullet_list_close": 1, "ordered_list_close": 1}.get(token.type, 0)
+        if token.map is None:
+            continue
+        start, end = _trim(text, starts[token.map[0]], starts[token.map[1]])
+        if token.type == "heading_open":
+            yield _Block(level=int(token.tag[1]), title=_plain_inline(tokens[at + 1]))
+            lead = None
+        elif token.type == "tr_open":
+            if tokens[at - 1].type == "thead_open":
+                header = (start, end)
+            else:
+                yield _Block(spans=(Span("row", start, end, header),))
+        elif token.type == "paragraph_open" and depth:
+            prefix = _BULLET.match(text, start, end)
+            yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
+        elif token.type == "paragraph_open":
+            sentences = tuple(Span("sentence", a, b) for a, b in sentence_ranges(text, start, end))
+            yield _Block(spans=sentences)
+            last = sentences[-1] if sentences else None
+            lead = (last.start, last.end) if last and text[last.end - 1] == ":" else None
+        elif token.type in ("fence", "code_block", "html_block") and start < end:
+            yield _Block(spans=(Span("sentence", start, end),))
+
+
+def _plain_inline(inline: Token) -> str:
+    """The text of a heading without its markup."""
+    parts = [child.content for child in inline.children or () if child.type != "html_inline"]
+    return " ".join("".join(parts).split())
+
+
+def _plain_blocks(text: str) -> Iterator[_Block]:
+    """Headings (short lines that stand alone), list items and sentences of a plain text."""
+    lead: tuple[int, int] | None = None
+    for paragraph in _PARAGRAPH.finditer(text):
+        for kind, start, end in _plain_runs(text, paragraph.start(), paragraph.end()):
+            if kind == "heading":
+                yield _Block(level=2, title=" ".join(text[start:end].split()).rstrip(":"))
+                lead = None
+            elif kind == "item":
+                prefix = _BULLET.match(text, start, end)
+                yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
+            else:
+                spans = tuple(Span("sentence", a, b) for a, b in sentence_ranges(text, start, end))
+                yield _Block(spans=spans)
+                last = spans[-1]
+                lead = (last.start, last.end) if text[last.end - 1] == ":" else None
+
+
+def _plain_runs(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """A paragraph's headings, items (a bullet and what is indented below it) and running text."""
+    runs: list[tuple[str, int, int]] = []
+    lines = list(_lines(text, start, end))
+    for left, right in lines:
+        first, last = _trim(text, left, right)
+        before = runs[-1] if runs else None
+        if _PLAIN_ITEM.match(text, left, right):
+            runs.append(("item", first, last))
+        elif _is_plain_heading(text, first, last, before, alone=len(lines) == 1):
+            runs.append(("heading", first, last))
+        elif before and (before[0] == "text" or (before[0] == "item" and left < first)):
+            runs[-1] = (before[0], before[1], last)
+        else:
+            runs.append(("text", first, last))
+    if len(lines) > 1 and runs[-1][0] == "heading":  # nothing follows it: the end of a text
+        runs[-1] = ("text", *runs[-1][1:])
+    yield from runs
+
+
+def _is_plain_heading(
+    text: str, start: int, end: int, before: tuple[str, int, int] | None, *, alone: bool
+) -> bool:
+    """A short line in the form of a title, with nothing before it that it could continue."""
+    line = text[start:end]
+    continues = before is not None and before[0] == "text" and text[before[2] - 1] not in ".!?:"
+    return (
+        len(line.split()) <= _PLAIN_HEADING_WORDS
+        and len(line) <= 80
+        and (line[0].isupper() or line[0].isdigit())
+        and any(c.isalpha() for c in line)
+        and line[-1] not in ".!?;,"
+        and (alone or line[-1] != ":")
+        and not continues
+    )
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for line in re.finditer(r"[^\n]+", text[start:end]):
+        yield start + line.start(), start + line.end()
+
+
+def _line_starts(text: str) -> list[int]:
+    """The offset of each line, and one past the end for the maps that end there."""
+    starts = [0, *(m.end() for m in re.finditer("\n", text))]
+    return [*starts, len(text), len(text)]

@@ -1,0 +1,1 @@
+"""Where we look: models, embedder, the index on disk, hybrid search."""

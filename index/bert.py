@@ -1,0 +1,139 @@
+"""A BERT sentence encoder in numpy, for a question and a handful of sentences.
+
+Importing torch and sentence-transformers takes seconds; a question waits for neither. It reads the
+same files as sentence-transformers and gives the same vectors (a test compares the two). Large
+batches go through sentence-transformers, which is faster there and knows GPUs.
+
+Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class BertEncoder:
+    """Mean-pooled unit vectors of a BERT model folder in sentence-transformers' layout."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
+
+        config = json.loads((folder / "config.json").read_text())
+        self._heads = int(config["num_attention_heads"])
+        self._layers = int(config["num_hidden_layers"])
+        self._epsilon = float(config["layer_norm_eps"])
+        self._weights: dict[str, Floats] = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(max_tokens(folder))
+        self._tokenizer.no_padding()
+
+    @staticmethod
+    def reads(folder: Path) -> bool:
+        """Whether the folder holds a model that this class computes: BERT, mean pooling, unit."""
+        config, pooling = folder / "config.json", folder / "1_Pooling" / "config.json"
+        needed = (config, pooling, folder / "model.safetensors", folder / "tokenizer.json")
+        if not all(file.is_file() for file in needed):
+            return False
+        described = json.loads(config.read_text())
+        return (
+            described.get("model_type") == "bert"
+            and described.get("hidden_act") == "gelu"
+            and bool(json.loads(pooling.read_text()).get("pooling_mode_mean_tokens"))
+        )
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
+        encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(texts)), key=lambda i: (len(encodings[i]), i))
+        vectors = np.empty((len(texts), self._dim), dtype=np.float32)
+        for start in range(0, len(order), 16):
+            batch = order[start : start + 16]
+            vectors[batch] = self._forward([encodings[i] for i in batch])
+        return vectors
+
+    @property
+    def _dim(self) -> int:
+        return int(self._weights["embeddings.word_embeddings.weight"].shape[1])
+
+    def _forward(self, batch: Sequence[Sequence[int]]) -> Floats:
+        longest = max(map(len, batch))
+        ids = np.zeros((len(batch), longest), dtype=np.int64)
+        mask = np.zeros((len(batch), longest), dtype=np.float32)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1.0
+        states = self._embeddings(ids)  # (batch, tokens, dim)
+        blocked = (mask[:, None, None, :] - 1.0) * 1e9
+        for layer in range(self._layers):
+            states = self._layer(states, blocked, f"encoder.layer.{layer}")
+        pooled = (states * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
+        return _unit(pooled)
+
+    def _embeddings(self, ids: NDArray[np.int64]) -> Floats:
+        prefix = "embeddings"
+        summed = (
+            self._weights[f"{prefix}.word_embeddings.weight"][ids]
+            + self._weights[f"{prefix}.position_embeddings.weight"][: ids.shape[1]]
+            + self._weights[f"{prefix}.token_type_embeddings.weight"][0]
+        )
+        return self._norm(summed, f"{prefix}.LayerNorm")
+
+    def _layer(self, states: Floats, blocked: Floats, prefix: str) -> Floats:
+        attended = self._attention(states, blocked, f"{prefix}.attention.self")
+        dense = self._linear(attended, f"{prefix}.attention.output.dense")
+        states = self._norm(dense + states, f"{prefix}.attention.output.LayerNorm")
+        hidden = _gelu(self._linear(states, f"{prefix}.intermediate.dense"))
+        dense = self._linear(hidden, f"{prefix}.output.dense")
+        return self._norm(dense + states, f"{prefix}.output.LayerNorm")
+
+    def _attention(self, states: Floats, blocked: Floats, prefix: str) -> Floats:
+        batch, tokens, dim = states.shape
+        width = dim // self._heads
+        query, key, value = (
+            self._linear(states, f"{prefix}.{name}")
+            .reshape(batch, tokens, self._heads, width)
+            .transpose(0, 2, 1, 3)  # (batch, heads, tokens, width)
+            for name in ("query", "key", "value")
+        )
+        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width)) + blocked
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights = scores / scores.sum(axis=-1, keepdims=True)
+        joined: Floats = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, dim)
+        return joined
+
+    def _linear(self, states: Floats, name: str) -> Floats:
+        rows = states.reshape(-1, states.shape[-1])  # one GEMM for the whole batch
+        out: Floats = rows @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return out.reshape(*states.shape[:-1], -1)
+
+    def _norm(self, states: Floats, name: str) -> Floats:
+        centred = states - states.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        scaled: Floats = centred / np.sqrt(variance + np.float32(self._epsilon))
+        return scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+
+
+def max_tokens(folder: Path) -> int:
+    """How many tokens, the two special ones included, the model reads."""
+    file = folder / "sentence_bert_config.json"
+    limit = json.loads(file.read_text()).get("max_seq_length") if file.is_file() else None
+    return int(limit or 512)
+
+
+def _unit(vectors: Floats) -> Floats:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Floats = vectors / np.maximum(norms, 1e-12)
+    return unit
+
+
+def _gelu(x: Floats) -> Floats:
+    from scipy.special import erf
+
+    activated: Floats = (x * 0.5 * (1.0 + erf(x / np.float32(np.sqrt(2.0))))).astype(np.float32)
+    return activated

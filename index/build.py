@@ -1,0 +1,202 @@
+"""Building and updating an index from files and folders: only what changed is embedded."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.chunks import CHUNKER_VERSION, TARGET_TOKENS, Chunk, chunk_document, embedding_text
+from corpus.errors import CareerError, IndexCorrupt, IndexForeign, IndexMissing, UsageError
+from corpus.readers import Unread, read_paths, supported
+from corpus.sections import Document
+
+from . import generations, store
+from .embedder import Embedder, Floats, OnProgress
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build or an update did."""
+
+    index: str
+    generation: str
+    documents: int
+    chunks: int
+    embedded: int  # chunks whose vectors were computed; the others were kept
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unread: tuple[Unread, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON."""
+        plain = {**self.__dict__, "unread": [vars(u) for u in self.unread]}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+
+def build(
+    name: str, paths: Sequence[Path], embedder: Embedder, on_progress: OnProgress | None = None
+) -> BuildReport:
+    """Make index `name` hold the documents below `paths`, and nothing else.
+
+    Raises:
+        UsageError: a path is missing, or nothing below them can be read.
+        IndexBusy: another process writes the index.
+    """
+    if not paths:
+        raise UsageError("no files or folders were named", "name what to index")
+    roots = [path.expanduser().absolute() for path in paths]
+    with generations.writing(name) as folder:
+        reading = read_paths(roots)
+        if not reading.documents:
+            raise _nothing_to_index(paths, reading.unread)
+        old = _previous(name, embedder)
+        known = {d.source: d.sha256 for d in old.documents}
+        new = {d.source: d.sha256 for d in reading.documents}
+        stored, texts, embedded = _embed(reading.documents, old, embedder, on_progress)
+        manifest = _manifest(stored, roots, embedder)
+        published = generations.publish(
+            name, folder, manifest, lambda target: store.write(target, stored, texts)
+        )
+    return BuildReport(
+        name,
+        published.folder.name,
+        len(stored.documents),
+        len(stored.chunks),
+        embedded,
+        added=tuple(s for s in new if s not in known),
+        changed=tuple(s for s in new if s in known and new[s] != known[s]),
+        removed=tuple(s for s in known if s not in new),
+        unread=reading.unread,
+    )
+
+
+def update(
+    name: str, embedder: Embedder, on_progress: OnProgress | None = None
+) -> BuildReport:
+    """Look again at the files and folders that index `name` was built from.
+
+    Raises:
+        IndexMissing: there is no such index.
+        UsageError: a folder it was built from is gone; nothing is dropped then.
+    """
+    recorded = recorded_paths(name)
+    gone = [path for path in recorded if not path.exists()]
+    folders = [path for path in gone if not path.suffix]
+    if folders or len(gone) == len(recorded):
+        raise UsageError(
+            f"{(folders or gone)[0]}, from which index {name!r} was built, is gone",
+            f"bring it back, or build again with: career index build PATH… --index {name}",
+        )
+    return build(name, [path for path in recorded if path.exists()], embedder, on_progress)
+
+
+def recorded_paths(name: str) -> list[Path]:
+    """The files and folders that index `name` was built from."""
+    return [Path(path) for path in generations.current(name).manifest["paths"]]
+
+
+def verify(name: str) -> dict[str, str]:
+    """Hash every file of index `name`: file to `ok` or what is wrong with it.
+
+    Raises:
+        IndexMissing, IndexCorrupt: there is no index, or not even its manifest is whole.
+    """
+    generation = generations.current(name)
+    results = {}
+    for file in generation.manifest["files"]:
+        try:
+            generation.read(file)
+            results[file] = "ok"
+        except IndexCorrupt as error:
+            results[file] = error.message
+    return results
+
+
+def _previous(name: str, embedder: Embedder) -> store.Stored:
+    """What the index holds now; nothing when it cannot be used again (then all is embedded)."""
+    try:
+        generation = generations.current(name)
+        same = _making(embedder) == {k: generation.manifest[k] for k in _making(embedder)}
+        if same:
+            return store.read(generation)
+    except (IndexMissing, IndexCorrupt, IndexForeign):
+        pass
+    return store.Stored((), (), np.empty((0, 0), dtype=np.float32))
+
+
+def _embed(
+    documents: Sequence[Document],
+    old: store.Stored,
+    embedder: Embedder,
+    on_progress: OnProgress | None,
+) -> tuple[store.Stored, list[str], int]:
+    """The documents' chunks with vectors, those of unchanged documents taken from `old`."""
+    unchanged = {(d.source, d.sha256) for d in old.documents}
+    kept: dict[str, list[tuple[Chunk, Floats]]] = {}
+    for chunk, vector in zip(old.chunks, old.vectors, strict=True):
+        kept.setdefault(chunk.source, []).append((chunk, vector))
+    chunks: list[Chunk] = []
+    vectors: list[Floats | None] = []
+    texts: list[str] = []
+    for document in documents:
+        if (document.source, document.sha256) in unchanged:
+            pairs = kept.get(document.source, [])
+            chunks += [chunk for chunk, _ in pairs]
+            vectors += [vector for _, vector in pairs]
+        else:
+            new = chunk_document(document, embedder.count_tokens, limit=embedder.limit)
+            chunks += new
+            vectors += [None] * len(new)
+        texts += [
+            embedding_text(document, chunk, embedder.count_tokens, embedder.limit)
+            for chunk in chunks[len(texts) :]
+        ]
+    missing = [at for at, vector in enumerate(vectors) if vector is None]
+    if missing:
+        fresh = embedder.embed([texts[at] for at in missing], on_progress)
+        for at, vector in zip(missing, fresh, strict=True):
+            vectors[at] = vector
+    matrix = np.stack([v for v in vectors if v is not None])
+    return store.Stored(tuple(documents), tuple(chunks), matrix), texts, len(missing)
+
+
+def _making(embedder: Embedder) -> dict[str, Any]:
+    """What must be the same for vectors to be kept."""
+    return {
+        "embedder": {
+            "name": embedder.name,
+            "weights": embedder.weights,
+            "limit": embedder.limit,
+            "normalised": True,
+        },
+        "chunker": {"version": CHUNKER_VERSION, "target_tokens": TARGET_TOKENS},
+    }
+
+
+def _manifest(stored: store.Stored, roots: Sequence[Path], embedder: Embedder) -> dict[str, Any]:
+    hashes = {d.source: d.sha256 for d in stored.documents}
+    making = _making(embedder)
+    identity = json.dumps([making["embedder"]["weights"], making["chunker"], sorted(hashes.items())])
+    return {
+        **making,
+        "kind": "exact",
+        "dimension": int(stored.vectors.shape[1]),
+        "chunks": len(stored.chunks),
+        "documents": hashes,
+        "paths": [str(root) for root in roots],
+        "fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
+    }
+
+
+def _nothing_to_index(paths: Sequence[Path], unread: Sequence[Unread]) -> CareerError:
+    if unread:
+        first = unread[0]
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        return UsageError(f"nothing to index: {first.path} {first.reason}{more}", supported())
+    named = ", ".join(map(str, paths))
+    return UsageError(f"no documents below {named}", supported())

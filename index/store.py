@@ -1,0 +1,254 @@
+"""The index: chunks with their vectors (FAISS) and words (BM25), opened from a generation.
+
+Search finds chunks both ways and fuses the two rankings by reciprocal rank
+(Cormack, Clarke & Büttcher 2009).
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import bm25s
+import faiss
+import numpy as np
+import Stemmer
+
+from corpus.chunks import Chunk
+from corpus.errors import IndexForeign, IndexMissing
+from corpus.sections import Document, Span
+
+from .embedder import Embedder, Floats
+from .generations import Generation
+
+RRF_K = 60
+_DEPTH = 50  # ranks that each way contributes
+BM25_FILES = tuple(
+    f"bm25/{name}"
+    for name in (
+        "data.csc.index.npy",
+        "indices.csc.index.npy",
+        "indptr.csc.index.npy",
+        "params.index.json",
+        "vocab.index.json",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found chunk. `score` is the fused one, `similarity` the cosine to the query in [-1, 1]."""
+
+    rank: int
+    score: float
+    similarity: float
+    chunk: Chunk
+    text: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Everything that a generation holds, before it is written or after it is read."""
+
+    documents: tuple[Document, ...]
+    chunks: tuple[Chunk, ...]
+    vectors: Floats  # (len(chunks), dim)
+
+
+class Index:
+    """An open generation of an index: searched, shown, never changed."""
+
+    def __init__(self, generation: Generation, stored: Stored, words: bm25s.BM25) -> None:
+        self.generation = generation
+        self.chunks = stored.chunks
+        self._documents = {document.source: document for document in stored.documents}
+        self._vectors = faiss.IndexFlatIP(stored.vectors.shape[1])
+        self._vectors.add(stored.vectors)
+        self._words = words
+
+    @property
+    def name(self) -> str:
+        """The index's name."""
+        return self.generation.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what can be found: documents, chunker and embedder."""
+        return str(self.generation.manifest["fingerprint"])
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The stored documents, by source."""
+        return tuple(self._documents.values())
+
+    @cached_property
+    def section_chunks(self) -> dict[tuple[str, tuple[str, ...]], list[Chunk]]:
+        """The chunks of each section, in reading order."""
+        found: dict[tuple[str, tuple[str, ...]], list[Chunk]] = {}
+        for chunk in self.chunks:
+            found.setdefault((chunk.source, chunk.section), []).append(chunk)
+        return found
+
+    def document(self, source: str) -> Document:
+        """The stored document `source`.
+
+        Raises:
+            IndexMissing: the index does not hold it.
+        """
+        try:
+            return self._documents[source]
+        except KeyError:
+            raise IndexMissing(
+                f"index {self.name!r} has no source {source!r}",
+                "list the sources with: career index info",
+            ) from None
+
+    def text(self, start: int, end: int, source: str) -> str:
+        """The characters `start` to `end` of the stored text of `source`."""
+        return self.document(source).text[start:end]
+
+    def search(
+        self, query: str, vector: Floats, *, k: int, dense: bool = True, lexical: bool = True
+    ) -> list[Hit]:
+        """The `k` best chunks for `query`, whose embedding is `vector`: (dim,).
+
+        Ties go to the chunk that stands first.
+        """
+        similarities, nearest = self._nearest(vector)
+        rankings = [nearest] if dense else []
+        if lexical:
+            rankings.append(self._with_words(query))
+        scores: dict[int, float] = {}
+        for ranking in rankings:
+            for rank, at in enumerate(ranking, 1):
+                scores[at] = scores.get(at, 0.0) + 1.0 / (RRF_K + rank)
+        best = sorted(scores, key=lambda at: (-scores[at], at))[:k]
+        return [
+            self._hit(rank, at, scores[at], similarities.get(at), vector)
+            for rank, at in enumerate(best, 1)
+        ]
+
+    def _nearest(self, vector: Floats) -> tuple[dict[int, float], list[int]]:
+        found, ids = self._vectors.search(vector[None, :], min(_DEPTH, len(self.chunks)))
+        similarities = dict(zip(ids[0].tolist(), found[0].tolist(), strict=True))
+        ranked = sorted(similarities, key=lambda at: (-similarities[at], at))
+        return similarities, ranked
+
+    def _with_words(self, query: str) -> list[int]:
+        """The chunks that share words with `query`, best first."""
+        tokens = tokenize([query])[0]
+        known = [token for token in tokens if token in self._words.vocab_dict]
+        if not known:
+            return []
+        scores = self._words.get_scores(known)
+        top = np.argsort(-scores, kind="stable")[:_DEPTH]
+        return [int(at) for at in top if scores[at] > 0]
+
+    def _hit(
+        self, rank: int, at: int, score: float, similarity: float | None, vector: Floats
+    ) -> Hit:
+        chunk = self.chunks[at]
+        if similarity is None:
+            similarity = float(self._vectors.reconstruct(at) @ vector)
+        text = self._documents[chunk.source].text[chunk.start : chunk.end]
+        return Hit(rank, score, similarity, chunk, text)
+
+
+def tokenize(texts: Sequence[str]) -> list[list[str]]:
+    """The stemmed words of each text, without English stop words."""
+    tokens: list[list[str]] = bm25s.tokenize(
+        list(texts),
+        token_pattern=r"(?u)\b\w+\b",
+        stopwords="en",
+        stemmer=Stemmer.Stemmer("english"),
+        return_ids=False,
+        show_progress=False,
+    )
+    return tokens
+
+
+def write(folder: Path, stored: Stored, embedded_texts: Sequence[str]) -> None:
+    """Write `stored` into `folder`; BM25 counts the words of `embedded_texts`, one per chunk."""
+    documents = [
+        {"source": d.source, "text": d.text, "markup": d.markup, "meta": d.meta}
+        for d in stored.documents
+    ]
+    _write_lines(folder / "documents.jsonl", documents)
+    _write_lines(folder / "chunks.jsonl", [_chunk_to_dict(chunk) for chunk in stored.chunks])
+    dense = faiss.IndexFlatIP(stored.vectors.shape[1])
+    dense.add(stored.vectors)
+    (folder / "vectors.faiss").write_bytes(faiss.serialize_index(dense).tobytes())
+    words = bm25s.BM25()
+    words.index(tokenize(embedded_texts), show_progress=False)
+    words.save(folder / "bm25", show_progress=False)
+
+
+def read(generation: Generation) -> Stored:
+    """What `generation` holds, every file checked against its hash first.
+
+    Raises:
+        IndexCorrupt: a file is missing or changed.
+    """
+    dense = faiss.deserialize_index(np.frombuffer(generation.read("vectors.faiss"), dtype=np.uint8))
+    return Stored(
+        tuple(Document(**row) for row in _lines(generation.read("documents.jsonl"))),
+        tuple(_chunk_from_dict(row) for row in _lines(generation.read("chunks.jsonl"))),
+        dense.reconstruct_n(0, dense.ntotal),
+    )
+
+
+def open_generation(generation: Generation, embedder: Embedder) -> Index:
+    """The index in `generation`, to be searched with `embedder`.
+
+    Raises:
+        IndexForeign: it was embedded by another model.
+        IndexCorrupt: a file is missing or changed.
+    """
+    made_with = generation.manifest["embedder"]
+    if made_with["weights"] != embedder.weights:
+        raise IndexForeign(
+            f"index {generation.name!r} was made with embedder {made_with['name']!r} "
+            f"({made_with['weights'][:12]}), not {embedder.name!r} ({embedder.weights[:12]})",
+            f"rebuild it with: career index build PATH… --index {generation.name}"
+            f", or set the embedder to {made_with['name']!r}",
+        )
+    return Index(generation, read(generation), _read_words(generation))
+
+
+def _read_words(generation: Generation) -> bm25s.BM25:
+    """BM25 reads from a folder, so it gets one that holds the checked bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in BM25_FILES:
+            (Path(folder) / Path(file).name).write_bytes(generation.read(file))
+        return bm25s.BM25.load(folder, show_progress=False, allow_pickle=False)
+
+
+def _chunk_to_dict(chunk: Chunk) -> dict[str, Any]:
+    spans = [[s.kind, s.start, s.end, *(s.lead or ())] for s in chunk.spans]
+    return {
+        "source": chunk.source,
+        "section": chunk.section,
+        "start": chunk.start,
+        "end": chunk.end,
+        "spans": spans,
+    }
+
+
+def _chunk_from_dict(row: dict[str, Any]) -> Chunk:
+    spans = tuple(
+        Span(kind, start, end, (lead[0], lead[1]) if lead else None)
+        for kind, start, end, *lead in row["spans"]
+    )
+    return Chunk(row["source"], tuple(row["section"]), row["start"], row["end"], spans)
+
+
+def _write_lines(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with file.open("w", encoding="utf-8", newline="\n") as out:
+        out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _lines(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.decode("utf-8").split("\n") if line]
