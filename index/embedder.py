@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .models import ModelStore
 
 Floats = NDArray[np.float32]
-FEW_TEXTS = 64  # up to here numpy answers before torch is even imported
+FEW_TEXTS = 256  # up to here numpy answers before torch is even imported
 _GROUP = 512  # texts between two progress reports
 
 

@@ -1,0 +1,209 @@
+"""Figures in text: amounts, percentages, ranges, years and counts as values with units.
+
+`missing_figures` is the number check of every displayed sentence: 1,250 = 1250, $2-3K = $2,000 to
+$3,000, 5-8% = 5 to 8 percent, six = 6. A range stands or falls as a whole.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SCALES = {
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "mn": 1e6,
+    "million": 1e6,
+    "b": 1e9,
+    "bn": 1e9,
+    "billion": 1e9,
+    "trillion": 1e12,
+}
+_CURRENCIES = {
+    "$": "$",
+    "us$": "$",
+    "usd": "$",
+    "dollar": "$",
+    "dollars": "$",
+    "€": "€",
+    "eur": "€",
+    "euro": "€",
+    "euros": "€",
+    "£": "£",
+    "gbp": "£",
+    "pound": "£",
+    "pounds": "£",
+}
+_WORDS = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+    )
+} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
+_MANY = {"dozen": 12.0, "hundred": 100.0}
+
+_DASH = r"\s*(?:-|–|—|−|‑|~)\s*"  # noqa: RUF001 the dashes that people type between two numbers
+_SCALE = r"(?:\s?(?P<scale{0}>thousand|million|billion|trillion|bn|mn|[kmb])(?![a-z]))?"
+_MONEY = r"(?P<money{0}>us\$|usd\s?|eur\s?|gbp\s?|[$€£])?"
+_NUMBER = r"(?P<number{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+_UNIT = (
+    r"(?P<plus{0}>\+)?(?P<unit{0}>\s?%|\s?percent\b|\s?per\s?cent\b|\s?percentage points\b|"
+    r"\s?(?:us\s)?dollars?\b|\s?usd\b|\s?euros?\b|\s?eur\b|\s?pounds?\b|\s?gbp\b)?"
+)
+_ONE = _MONEY + _NUMBER + _SCALE + _UNIT
+
+
+def _one(name: str) -> str:
+    return _ONE.format(name)
+
+
+_RANGE = re.compile(
+    rf"(?<![\w.]){_one('a')}(?:{_DASH}|\s+to\s+|\s+and\s+|\s+through\s+){_one('b')}",
+    re.IGNORECASE,
+)
+_SINGLE = re.compile(rf"(?<![\w.]){_one('a')}(?P<ordinal>st|nd|rd|th)?(?![\w])", re.IGNORECASE)
+_WORD = re.compile(
+    rf"\b(?P<word>{'|'.join([*_WORDS, *_MANY])})\b"
+    r"(?P<tail>\s+(?:hundred|thousand|million|billion))?(?P<unit>\s?%|\s?percent\b|\s?per\s?cent\b)?",
+    re.IGNORECASE,
+)
+_ORDINAL_WORD = re.compile(rf"\b(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
+_AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
+_HEDGES = re.compile(
+    r"\b(?:up to|at most|as (?:much|high|many|low|little|few) as|maximum|max|minimum|min|at least|"
+    r"from|start\w*|over|more than|less than|no more than|under|below|above|beyond|between|to|"
+    r"reach\w*|top\w*|upper|lower|high end|low end)\b",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\b(?:or more|and more|over|at least|more than|above|beyond|minimum|and up|plus)\b",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"\b(?:about|around|approximately|approx|roughly|nearly|almost|some|close to|circa)\b|~|≈",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`low` to `high` (equal for one value) in `unit` ('', '%', '$', 'th', …), as `text` says it."""
+
+    low: float
+    high: float
+    unit: str
+    open: bool  # "5+"
+    text: str
+    start: int
+
+    @property
+    def is_range(self) -> bool:
+        """Whether two different values were given."""
+        return self.low != self.high
+
+
+def figures(text: str) -> list[Figure]:
+    """The figures of `text` in order."""
+    found: list[Figure] = []
+    taken = [False] * len(text)
+    for figure, end in _candidates(text):
+        if not any(taken[figure.start : end]):
+            taken[figure.start : end] = [True] * (end - figure.start)
+            found.append(figure)
+    return sorted(found, key=lambda figure: figure.start)
+
+
+def missing_figures(claim: str, evidence: str) -> list[str]:
+    """The figures of `claim`, as it writes them, that `evidence` does not give."""
+    known = figures(evidence)
+    return [f.text for f in figures(claim) if not any(_gives(k, f, claim) for k in known)]
+
+
+def _gives(known: Figure, claimed: Figure, claim: str) -> bool:
+    """Whether `known` of the evidence bears out `claimed`, as `claim` words it."""
+    if known.unit != claimed.unit:
+        return False
+    near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
+    if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
+        return False
+    if claimed.open and not known.open:
+        return False
+    if claimed.is_range or not known.is_range:
+        same = (claimed.low, claimed.high) == (known.low, known.high)
+        return same or _rounds_to(known, claimed, near)
+    return claimed.low in (known.low, known.high) and bool(_HEDGES.search(near))
+
+
+def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:
+    """Whether the claim says that it rounds, and rounds by no more than a twentieth."""
+    if not _ABOUT.search(near) or claimed.unit == "th":
+        return False
+    pairs = ((known.low, claimed.low), (known.high, claimed.high))
+    return all(abs(a - b) <= abs(a) / 20 and abs(b) >= 10 for a, b in pairs)
+
+
+def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
+    """Figures with the offset that each ends at; the longer readings first."""
+    for match in _RANGE.finditer(text):
+        joined = match[0][match.end("numbera") - match.start() :]
+        if re.search(r"\sand\s", joined) and not _AND_RANGE.search(text[: match.start()]):
+            continue
+        if (figure := _range(match)) is not None:
+            yield figure, match.end()
+    for match in _SINGLE.finditer(text):
+        unit = "th" if match["ordinal"] else _unit(match, "a")
+        value = _value(match, "a")
+        yield (
+            Figure(value, value, unit, bool(match["plusa"]), match[0].strip(), match.start()),
+            match.end(),
+        )
+    for match in _WORD.finditer(text):
+        if (figure := _spelled(match)) is not None:
+            yield figure, match.end()
+    for match in _ORDINAL_WORD.finditer(text):
+        value = float(_ORDINALS[match["word"].lower()])
+        if text[match.end() :].lstrip().lower().startswith(("percentile", "quartile", "decile")):
+            yield Figure(value, value, "th", False, match[0], match.start()), match.end()
+
+
+def _range(match: re.Match[str]) -> Figure | None:
+    """Both ends share the unit and, where only the second has one, the scale."""
+    units = [unit for name in "ab" if (unit := _unit(match, name))]
+    if len(set(units)) > 1:
+        return None
+    scale = _SCALES.get((match["scaleb"] or "").lower(), 1.0)
+    low, high = _value(match, "a"), _value(match, "b")
+    if not match["scalea"] and scale > 1 and low < high / scale * 10:
+        low *= scale
+    if low > high:
+        return None
+    opened = bool(match["plusb"])
+    unit = units[0] if units else ""
+    return Figure(low, high, unit, opened, match[0].strip(), match.start())
+
+
+def _value(match: re.Match[str], name: str) -> float:
+    scale = _SCALES.get((match[f"scale{name}"] or "").lower(), 1.0)
+    return round(float(match[f"number{name}"].replace(",", "")) * scale, 6)
+
+
+def _unit(match: re.Match[str], name: str) -> str:
+    money = (match[f"money{name}"] or "").strip().lower()
+    unit = (match[f"unit{name}"] or "").strip().lower()
+    if money:
+        return _CURRENCIES[money]
+    if unit.startswith(("%", "per")):
+        return "%"
+    return _CURRENCIES.get(unit.removeprefix("us "), "")
+
+
+def _spelled(match: re.Match[str]) -> Figure | None:
+    word, tail = match["word"].lower(), (match["tail"] or "").strip().lower()
+    if word == "one" and not tail and not match["unit"]:
+        return None  # "one of them" counts nothing
+    value = _MANY.get(word, float(_WORDS.get(word, 0)))
+    value *= {"hundred": 100.0}.get(tail, _SCALES.get(tail, 1.0))
+    unit = "%" if match["unit"] else ""
+    return Figure(value, value, unit, False, match[0].strip(), match.start())
