@@ -1,7 +1,9 @@
 """The embedder: texts become unit vectors, a few at once in numpy, many through
 sentence-transformers on the best device."""
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -127,6 +129,29 @@ class LocalEmbedder:
         quiet_transformers()
         device = best_device() if self._device == "auto" else self._device
         return SentenceTransformer(str(self._folder), device=device, local_files_only=True)
+
+
+class CachedEmbedder:
+    """Remembers the vectors of the texts it has seen lately; several threads may share it."""
+
+    def __init__(self, embedder: Embedder, size: int = 20_000) -> None:
+        self._embedder = embedder
+        self._size = size
+        self._known: OrderedDict[str, Floats] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
+        with self._lock:
+            fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+            if fresh:
+                self._known.update(zip(fresh, self._embedder.embed(fresh), strict=True))
+            vectors = np.stack([self._known[text] for text in texts])
+            for text in texts:
+                self._known.move_to_end(text)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return vectors
 
 
 def open_embedder(name: str, store: "ModelStore", device: str = "auto") -> LocalEmbedder:

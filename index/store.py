@@ -5,6 +5,7 @@ Search finds chunks both ways and fuses the two rankings by reciprocal rank
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,9 +107,21 @@ class Index:
                 "list the sources with: career index info",
             ) from None
 
-    def text(self, start: int, end: int, source: str) -> str:
-        """The characters `start` to `end` of the stored text of `source`."""
-        return self.document(source).text[start:end]
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The words that occur in the documents, lower case."""
+        found: set[str] = set()
+        for document in self.documents:
+            found.update(re.findall(r"[^\W\d_]+", document.text.lower()))
+        return frozenset(found)
+
+    def chunks_with(self, stem: str) -> int:
+        """In how many chunks, headings included, words of this stem stand."""
+        column = self._words.vocab_dict.get(stem)
+        if column is None:
+            return 0
+        ends = self._words.scores["indptr"]
+        return int(ends[column + 1] - ends[column])
 
     def search(
         self, query: str, vector: Floats, *, k: int, dense: bool = True, lexical: bool = True

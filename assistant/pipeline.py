@@ -1,0 +1,393 @@
+"""The assistant: one question's way from search to checked answer.
+
+question -> standalone question -> search -> passages -> enough to answer? -> draft by the local LLM
+-> each sentence attributed and checked -> quotes for what the draft did not say -> answer record.
+"""
+
+import re
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from corpus.errors import UsageError
+from corpus.paths import SHIPPED_DOCUMENTS
+from corpus.sections import Span, sentence_ranges
+from index import build as index_build
+from index import generations, store
+from index.embedder import CachedEmbedder, Embedder, OnProgress, open_embedder
+from index.models import ModelStore, Progress
+from index.store import Hit, Index
+
+from . import answer as record
+from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
+from .compose import Composer, quote_ranges
+from .confidence import confidence, is_foreign, signals
+from .conversation import Turn, standalone
+from .evidence import Passage, Ranked, Ranker, focus, readable
+from .llm import LLM, open_llm
+from .prompts import draft_messages
+from .question import MAX_CHARACTERS, Question, corrected
+from .settings import Settings, load_settings
+from .support import FINGERPRINT, SupportCheck
+from .words import content_stems
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+DEFAULT_INDEX = "default"
+_SECOND = 1.5  # a passage this close to the best one's score is part of the answer
+_MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
+_PREAMBLE = re.compile(
+    r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
+    r"(?:according to|based on) (?:the )?(?:facts?|sources?|provided facts?|numbered facts?),?)\s*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A passage of the answer plan and those of its spans that answer."""
+
+    passage: Passage
+    spans: tuple[Span, ...]
+
+    @property
+    def words(self) -> str:
+        """What would be quoted, as people read it."""
+        if len(self.spans) == len(self.passage.spans):
+            return self.passage.words
+        return "\n".join(self.passage.span_text(span) for span in self.spans)
+
+
+class Assistant:
+    """Answers questions from one open index with one LLM. Safe to use from several threads."""
+
+    def __init__(self, index: Index, embedder: Embedder, llm: LLM, settings: Settings) -> None:
+        self.index = index
+        self.settings = settings
+        self._embedder = embedder
+        self._llm = llm
+        self._cache = CachedEmbedder(embedder)
+        self._ranker = Ranker(index, self._cache.embed)
+        self._check = SupportCheck(self._cache.embed)
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        index: str = "default",
+        llm: str | LLM | None = None,
+        settings: Settings | None = None,
+        on_models: Progress | None = None,
+        on_index: OnProgress | None = None,
+    ) -> "Assistant":
+        """The assistant on index `index`, ready to answer.
+
+        Missing models are fetched; a missing default index is built from the shipped documents.
+        """
+        settings = settings or load_settings()
+        models = ModelStore()
+        models.resolve(settings.embedder, progress=on_models)
+        embedder = open_embedder(settings.embedder, models, settings.device)
+        opened = open_index(index, embedder, on_index)
+        wanted = llm if llm is not None else settings.llm
+        model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
+        return cls(opened, embedder, model, settings)
+
+    def with_index(self, index: Index) -> "Assistant":
+        """The same models over another open index."""
+        return Assistant(index, self._embedder, self._llm, self.settings)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder that questions and documents share."""
+        return self._embedder
+
+    def close(self) -> None:
+        """Give back what the LLM holds."""
+        self._llm.close()
+
+    def ask(self, question: str, *, history: Sequence[Turn] = ()) -> Answer:
+        """The answer to `question` from the indexed documents, or that they do not answer it.
+
+        Raises:
+            UsageError: the question is empty or longer than 4,000 characters.
+        """
+        return record.final_answer(self.stream(question, history=history))
+
+    def stream(
+        self, question: str, *, history: Sequence[Turn] = ()
+    ) -> Generator[Event, None, None]:
+        """What happens to `question`: retrieved, each sentence kept or dropped, done.
+
+        Closing the generator stops the decode.
+        """
+        clock = _Clock()
+        alone = standalone(_valid(question), history)
+        searched = corrected(alone, self.index.vocabulary, self._is_word)
+        found = self._retrieve(searched)
+        clock.mark("search")
+        near = _sections_of(found)
+        yield record.Retrieved(searched, near[:3])
+        base = Answer(
+            question,
+            searched,
+            "abstained",
+            ABSTENTION,
+            nearest=near[:3],
+            fingerprint=self._fingerprint(),
+        )
+        if is_foreign(question, self.index.vocabulary):
+            yield record.Done(clock.stop(replace(base, text=ABSTENTION_LANGUAGE)))
+            return
+        units, sure = self._plan(Question(searched), found)
+        if not units:
+            yield record.Done(clock.stop(replace(base, confidence=round(sure, 4))))
+            return
+        yield from self._answer(replace(base, confidence=round(sure, 4)), units, found, clock)
+
+    def search(self, text: str, *, k: int | None = None) -> list[Hit]:
+        """The `k` best chunks for `text`."""
+        return self.index.search(
+            text,
+            self._cache.embed([text])[0],
+            k=k or self.settings.k,
+            dense=self.settings.dense,
+            lexical=self.settings.lexical,
+        )
+
+    def as_runnable(self) -> "Runnable[Any, Answer]":
+        """The assistant as a LangChain Runnable: a question, or {"question", "history"}, in."""
+        from langchain_core.runnables import RunnableLambda
+
+        def ask(given: Any) -> Answer:
+            if isinstance(given, str):
+                return self.ask(given)
+            return self.ask(given["question"], history=given.get("history", ()))
+
+        return RunnableLambda(ask, name="career-assistant")
+
+    def _retrieve(self, question: str) -> list[list[Ranked]]:
+        """The ranked passages for each of the questions that `question` joins."""
+        parts = Question(question).parts
+        return [
+            self._ranker.rank(Question(part), self._cache.embed([part])[0], self.search(part))
+            for part in parts
+        ]
+
+    def _plan(self, question: Question, found: list[list[Ranked]]) -> tuple[list[_Unit], float]:
+        """What answers, best first, and how sure it is that anything does."""
+        units: list[_Unit] = []
+        surest = 0.0
+        for text, ranked in zip(question.parts, found, strict=True):
+            if not ranked:
+                continue
+            part = Question(text)
+            close = [r for r in ranked[:3] if r.score >= ranked[0].score - _SECOND]
+            chosen = [_Unit(r.passage, focus(part, r, self._ranker.rarity)) for r in close]
+            sure = confidence(signals(part, ranked, chosen[0].spans, self.index, self._ranker))
+            surest = max(surest, sure)
+            if sure >= self.settings.abstain_below:
+                units += [unit for unit in chosen[:2] if unit not in units]
+        return units, surest
+
+    def _answer(
+        self, base: Answer, units: list[_Unit], found: list[list[Ranked]], clock: "_Clock"
+    ) -> Iterator[Event]:
+        composer, dropped = Composer(), []
+        facts, notes = self._facts(units)
+        for text in self._draft(base.standalone_question, facts):
+            outcome = self._place(text, facts, composer, base.standalone_question)
+            if isinstance(outcome, record.Dropped):
+                dropped.append(outcome)
+                yield record.SentenceDropped(outcome)
+            else:
+                clock.mark("first_sentence")
+                yield self._ready(outcome, composer)
+        for unit in units:
+            if self._covers(composer.text, unit):
+                continue
+            for quoted in quote_ranges(unit.passage, unit.spans):
+                sentence = composer.add_quote(unit.passage, quoted)
+                clock.mark("first_sentence")
+                yield self._ready(sentence, composer)
+        shown = composer.text
+        yield record.Done(
+            clock.stop(
+                replace(
+                    base,
+                    status="answered",
+                    text=shown,
+                    sentences=tuple(composer.sentences),
+                    citations=tuple(composer.citations),
+                    dropped=tuple(d for d in dropped if d.text not in shown),
+                    nearest=(),
+                    notes=tuple(notes),
+                )
+            )
+        )
+
+    def _facts(self, units: Sequence[_Unit]) -> tuple[list[tuple[Passage, range]], list[str]]:
+        """The quotes that the prompt numbers, as many as the budget of the LLM's tokens allows."""
+        facts: list[tuple[Passage, range]] = []
+        left = self.settings.evidence_tokens
+        omitted = 0
+        for unit in units:
+            for quoted in quote_ranges(unit.passage, unit.spans):
+                cost = self._llm.count_tokens(_fact_text(unit.passage, quoted)) + 6
+                if cost > left:
+                    omitted += 1
+                    continue
+                left -= cost
+                facts.append((unit.passage, quoted))
+        notes = [f"{omitted} passages did not fit into the prompt"] if omitted else []
+        return facts, notes
+
+    def _draft(self, question: str, facts: Sequence[tuple[Passage, range]]) -> Iterator[str]:
+        """The sentences of the LLM's draft, each as soon as it is finished."""
+        if not facts:
+            return
+        messages = draft_messages(question, [_fact_text(*fact) for fact in facts])
+        pieces = self._llm.stream(messages, max_tokens=self.settings.answer_tokens)
+        try:
+            yield from _sentences(pieces)
+        finally:
+            pieces.close()
+
+    def _place(
+        self,
+        text: str,
+        facts: Sequence[tuple[Passage, range]],
+        composer: Composer,
+        question: str,
+    ) -> record.Sentence | record.Dropped:
+        """The sentence with the fact that supports it best, or why none does."""
+        marked = [int(n) - 1 for n in _MARK.findall(text)]
+        plain = _clean(text)
+        if reason := _empty_reason(plain, question, composer.text):
+            return record.Dropped(text, reason)
+        order = sorted(range(len(facts)), key=lambda n: (n not in marked, n))
+        verdicts = [(n, self._check.judge(plain, _evidence_text(*facts[n]))) for n in order]
+        passed = [(v.support, -at, n) for at, (n, v) in enumerate(verdicts) if v.supported]
+        if not passed:
+            return record.Dropped(text, verdicts[0][1].reason)
+        support, _, best = max(passed)
+        return composer.add_supported(plain, *facts[best], support)
+
+    def _covers(self, shown: str, unit: _Unit) -> bool:
+        """Whether the text shown already says what `unit` would add."""
+        if not shown:
+            return False
+        wanted = set(content_stems(unit.words))
+        return len(wanted & set(content_stems(shown))) >= 0.8 * len(wanted)
+
+    def _ready(self, sentence: record.Sentence, composer: Composer) -> record.SentenceReady:
+        earlier = {mark for s in composer.sentences[:-1] for mark in s.citations}
+        fresh = tuple(
+            c for c in composer.citations if c.mark in sentence.citations and c.mark not in earlier
+        )
+        return record.SentenceReady(sentence, fresh)
+
+    def _fingerprint(self) -> dict[str, str]:
+        return {
+            "index": f"{self.index.generation.folder.name}-{self.index.fingerprint}",
+            "embedder": f"{self._embedder.name}-{self._embedder.weights[:12]}",
+            "llm": self._llm.fingerprint,
+            "support": FINGERPRINT,
+        }
+
+    def _is_word(self, word: str) -> bool:
+        """Whether the embedder's tokeniser knows the word whole: then it is no misspelling."""
+        return self._embedder.count_tokens([word]) == [1]
+
+
+def open_index(
+    name: str, embedder: Embedder, on_progress: OnProgress | None = None
+) -> Index:
+    """Index `name`, opened; the default one is built from the shipped documents when missing.
+
+    Raises:
+        IndexMissing, IndexCorrupt, IndexForeign: there is none, or it cannot be used.
+    """
+    if name == DEFAULT_INDEX and name not in generations.index_names():
+        index_build.build(name, [SHIPPED_DOCUMENTS], embedder, on_progress)
+    return store.open_generation(generations.current(name), embedder)
+
+
+class _Clock:
+    """Milliseconds since the question came, by name; the first mark of a name counts."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._marks: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        self._marks.setdefault(name, round((time.perf_counter() - self._start) * 1000, 1))
+
+    def stop(self, answer: Answer) -> Answer:
+        """`answer` with the times taken."""
+        self.mark("total")
+        return replace(answer, timings_ms=dict(self._marks))
+
+
+def _valid(question: str) -> str:
+    if not question.strip():
+        raise UsageError("the question is empty", "ask something, for example: which degree?")
+    if len(question) > MAX_CHARACTERS:
+        raise UsageError(
+            f"the question has {len(question):,} characters",
+            f"ask in at most {MAX_CHARACTERS:,}",
+        )
+    return " ".join(question.split())
+
+
+def _sections_of(found: Sequence[Sequence[Ranked]]) -> tuple[Nearest, ...]:
+    """The sections of the best passages, each once."""
+    passages = [r.passage for rank in zip(*found, strict=False) for r in rank]
+    return tuple(dict.fromkeys(Nearest(p.source, p.title, p.section) for p in passages))
+
+
+def _fact_text(passage: Passage, quoted: range) -> str:
+    """A quote for the prompt, with the last heading where the quote alone does not say it."""
+    words = " ".join(readable(passage.text[quoted.start : quoted.stop]).split("\n"))
+    return words if quoted.start == passage.start and passage.intro else (
+        f"{passage.section[-1]}: {words}"
+    )
+
+
+def _evidence_text(passage: Passage, quoted: range) -> str:
+    """What a sentence that cites `quoted` is checked against: the headings and the quote."""
+    return f"{passage.heading}. {readable(passage.text[quoted.start : quoted.stop])}"
+
+
+def _sentences(pieces: Iterator[str]) -> Iterator[str]:
+    """The finished sentences of a stream; what the token limit cut off is left out."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        finished = sentence_ranges(text)
+        if len(finished) > 1:
+            yield from (text[a:b] for a, b in finished[:-1])
+            text = text[finished[-1][0] :]
+    if text.strip() and re.search(r"[.!?][\])\s\d\[]*$", text):
+        yield text.strip()
+
+
+def _clean(text: str) -> str:
+    """A drafted sentence without marks and preambles, beginning with a capital."""
+    plain = _MARK.sub("", _PREAMBLE.sub("", text.strip())).strip(" -*#>")
+    plain = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(plain.split()))
+    return plain[:1].upper() + plain[1:]
+
+
+def _empty_reason(plain: str, question: str, shown: str) -> str:
+    """Why a sentence would tell nothing new; empty when it would."""
+    stated = set(content_stems(plain))
+    if not stated or plain.endswith((":", "?")):
+        return "it states nothing"
+    if stated <= set(content_stems(question)):
+        return "it only repeats the question"
+    if stated <= set(content_stems(shown)):
+        return "it repeats what was said"
+    return ""

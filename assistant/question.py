@@ -1,0 +1,249 @@
+"""What a question asks: its words, the named things that an answer must be about, its form."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from .words import FUNCTION_WORDS, content_stems, names, stem, words
+
+MAX_CHARACTERS = 4_000
+
+# Words of careers that people use for one another. For finding and abstaining only: whether a
+# sentence is supported is never decided by them.
+_SAME = """
+salary pay wage earn earning income remuneration compensation money paid payment cash paycheck
+employer company firm organization organisation corporation enterprise
+manager boss supervisor
+university college
+holiday vacation
+raise increase rise growth grow grew growing bump jump hike uplift climb
+remote home telework
+skill ability competence competency capability expertise proficiency talent
+task duty responsibility
+challenge problem difficulty issue obstacle hurdle struggle
+benefit perk advantage
+hire recruit hiring recruitment
+location city place region
+requirement prerequisite qualification require need
+sector industry
+demand sought
+colleague coworker teammate
+software tool technology tech framework
+forecast projection outlook projected predicted future
+phd doctorate doctoral
+bachelor bachelors undergraduate bsc
+master masters msc
+teach train training
+signing sign-on sign
+largest big bigger biggest large larger
+start starting beginner entry entry-level begin early
+dental teeth dentist
+vision glasses eye
+gym fitness
+bias prejudice unfair
+warning alert alarm
+bug defect
+boost improve enhance
+job role position post occupation
+career profession
+ad advert advertisement posting listing vacancy
+reproduce reproducibility repeat repeatable
+conference conventions
+path route progression ladder
+essential key core main important
+teamwork collaboration collaborate together
+""".strip().splitlines()
+_PHRASES = {
+    "machine learning": "ml",
+    "artificial intelligence": "ai",
+    "natural language processing": "nlp",
+    "united states of america": "us",
+    "united states": "us",
+    "the states": "us",
+    "u.s.a.": "us",
+    "u.s.": "us",
+    "usa": "us",
+    "america": "us",
+    "american": "us",
+    "new york city": "new york",
+    "nyc": "new york",
+    "big apple": "new york",
+    "san fran": "san francisco",
+    "time off": "holiday",
+    "days off": "holiday",
+    "work from home": "remote work",
+    "working from home": "remote work",
+    "wage rise": "salary increase",
+}
+_US = re.compile(r"\b(?:in|the|for|of|across)\s+(?:the\s+)?(US)\b|\bU\.?S\.?A?\.?(?=\W|$)")
+_LEVELS = frozenset(
+    "intern internship junior graduate apprentice trainee mid-level principal staff chief "
+    "director vp executive freelance freelancer contractor part-time".split()
+)
+_OCCUPATIONS = frozenset(
+    """accountant actor actuary administrator advisor agent analyst anaesthetist architect artist
+    assistant astronaut attorney auditor author baker banker barber barista biologist bookkeeper
+    broker builder butcher carpenter cashier chef chemist cleaner clerk coach consultant cook
+    counselor counsellor dancer dentist designer detective developer dietitian doctor driver
+    economist editor electrician engineer ethicist farmer firefighter fisherman gardener geologist
+    hairdresser historian inspector instructor interpreter investigator janitor journalist judge
+    lawyer lecturer librarian linguist lifeguard marketer mason mathematician mechanic midwife
+    miner model musician nurse optician painter paramedic pharmacist philosopher photographer
+    physician physicist physiotherapist pilot plumber policeman politician porter professor
+    programmer psychologist psychiatrist realtor receptionist recruiter reporter researcher sailor
+    salesperson scientist secretary singer soldier statistician strategist surgeon surveyor tailor
+    teacher technician technologist teller therapist toolmaker translator tutor vet veterinarian
+    waiter waitress welder writer zoologist""".split()
+)
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_FIGURE = re.compile(
+    r"\bhow (?:much|many|long|fast|big|large|high|often|old|soon)\b|\bpercent\w*|\bper cent\b|%|"
+    r"\bwhat (?:year|share|rate|number|amount|age|fraction|proportion|range)\b|\bwhen\b|"
+    r"\b(?:figures?|rate|range|salary|salaries|pay|paid|earn|earns|wage|cost|size|worth|average)\b",
+    re.IGNORECASE,
+)
+_QUANTITY = re.compile(
+    r"\bhow (?:many|much|long|old|often|fast|big|large|high)\b|\bwhat (?:percent\w*|share|number|"
+    r"amount|year|age|fraction|proportion|date)\b|^\s*when\b",
+    re.IGNORECASE,
+)
+_LIST = re.compile(
+    r"\b(?:which|list|what are|what kinds?|what types?|what sorts?|name|examples?|all|every)\b|"
+    r"\bwhat \w+s\b|\bwhat (?:\w+ ){1,3}(?:are|do|should|can|must)\b",
+    re.IGNORECASE,
+)
+_SPLIT = re.compile(
+    r"\?\s+(?=\S)|(?:,|;)?\s+(?:and|plus)\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|"
+    r"can)\b)|\s\+\s|;\s+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question that stands alone."""
+
+    text: str
+
+    @cached_property
+    def stems(self) -> tuple[str, ...]:
+        """Its meaning words in the form that `meaning_stems` gives texts, without repeats."""
+        return tuple(dict.fromkeys(meaning_stems(self.text)))
+
+    @cached_property
+    def wants_figure(self) -> bool:
+        """Whether a number would answer it."""
+        return bool(_FIGURE.search(self.text))
+
+    @cached_property
+    def wants_quantity(self) -> bool:
+        """Whether nothing but a number would answer it."""
+        return bool(_QUANTITY.search(self.text))
+
+    @cached_property
+    def wants_list(self) -> bool:
+        """Whether several things would answer it."""
+        return bool(_LIST.search(self.text))
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The questions that it joins; itself when it is one."""
+        pieces = [piece.strip() for piece in _SPLIT.split(self.text)]
+        kept = [piece for piece in pieces if len(set(content_stems(piece))) >= 2]
+        return tuple(kept) if len(kept) > 1 else (self.text,)
+
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """The places, years, levels, occupations and names that an answer must be about."""
+        found = [*_places_in(self.text), *_YEAR.findall(self.text)]
+        found += [word for word in words(self.text) if _singular(word) in _LEVELS | _OCCUPATIONS]
+        found += [name for name in names(self.text) if not name.isdigit()]
+        return tuple(dict.fromkeys(found))
+
+
+def meaning_stems(text: str) -> list[str]:
+    """Stems of content words with synonyms and phrases brought to one form."""
+    return [_same().get(one, one) for one in content_stems(_one_form(text))]
+
+
+def forms_of(meaning: str) -> frozenset[str]:
+    """The stems that `meaning_stems` brings to `meaning`, itself included."""
+    return frozenset(one for one, same in _same().items() if same == meaning) | {meaning}
+
+
+def speaks_of(name: str, context: str) -> bool:
+    """Whether `context` names `name`, in this or a like form."""
+    wanted, given = set(meaning_stems(name)), set(meaning_stems(context))
+    return wanted <= given or name.lower() in context.lower()
+
+
+def corrected(text: str, vocabulary: Iterable[str], is_word: Callable[[str], bool]) -> str:
+    """`text` with misspelt words as `vocabulary` spells them.
+
+    A word is left alone when it is known, short, not plain letters, or two edits away
+    (one edit for up to seven letters; swapped neighbours are one edit).
+    """
+    known = set(vocabulary) | FUNCTION_WORDS
+    choices = sorted(word for word in known if len(word) > 3)
+
+    def correct(match: re.Match[str]) -> str:
+        word = match[0].lower()
+        if len(word) < 4 or word in known or is_word(word):
+            return match[0]
+        return _closest(word, choices) or match[0]
+
+    return re.sub(r"[^\W\d_]+", correct, text)
+
+
+def _closest(word: str, choices: list[str]) -> str | None:
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
+    allowed = 1 if len(word) <= 7 else 2
+    found = process.extract(word, choices, scorer=OSA.distance, score_cutoff=allowed, limit=5)
+    alike = [(edits, sorted(choice) != sorted(word), choice) for choice, edits, _ in found]
+    return min((found for found in alike if found[-1][0] == word[0]), default=(0, 0, None))[-1]
+
+
+def _one_form(text: str) -> str:
+    plain = _US.sub(lambda m: m[0].replace(m[1], "us") if m[1] else "us", text)
+    plain = re.sub(r"\b([A-Z]{2,})s\b", r"\1", plain).lower()  # RSUs, KPIs
+    plain = re.sub(r"is(ation|e|ed|es|ing)\b", r"iz\1", plain)
+    for phrase, form in _PHRASES.items():
+        if phrase in plain:
+            plain = re.sub(rf"(?<!\w){re.escape(phrase)}(?!\w)", form, plain)
+    # "us" is a function word: the country gets a form of its own
+    marked = re.sub(r"(?<!\w)us(?= (?:market|national|average|salary|salaries|pay|in)\b)", "usa", plain)
+    return re.sub(r"\b(in|the|for|of|across) us\b", r"\1 usa", marked)
+
+
+@lru_cache(maxsize=1)
+def _same() -> dict[str, str]:
+    return {stem(word): stem(line.split()[0]) for line in _SAME for word in line.split()}
+
+
+@lru_cache(maxsize=1)
+def _places() -> frozenset[str]:
+    lines = Path(__file__).with_name("places.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+def _places_in(text: str) -> list[str]:
+    """The places that `text` names, longest first; in lower case too."""
+    tokens = [match[0] for match in re.finditer(r"[^\W\d_][\w.'-]*[^\W_]|[^\W\d_]", text)]
+    found, at = [], 0
+    while at < len(tokens):
+        for length in (3, 2, 1):
+            candidate = " ".join(tokens[at : at + length])
+            if candidate.lower().removesuffix("'s") in _places():
+                found.append(candidate.removesuffix("'s"))
+                at += length - 1
+                break
+        at += 1
+    return found
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
