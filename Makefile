@@ -1,0 +1,77 @@
+# make run opens the chat, make test proves that it works. Both need Python 3.11 or newer, no more.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export Q
+
+.PHONY: help run ask test check bench constraints clean install install-dev chromium
+
+help:
+	@echo 'make run             install, fetch the models, open the chat in the browser'
+	@echo 'make ask Q="…"       one answer in the terminal'
+	@echo 'make test            install what the tests need, then check and test everything'
+	@echo 'make check           lint, format, types, import direction, links'
+	@echo 'make bench           speed and quality of answers; QUERIES=file INDEX=name: of retrieval too'
+	@echo 'make constraints     resolve all dependencies anew into constraints.txt'
+	@echo 'make clean           remove .venv and what was built (models and indexes stay)'
+
+run: install
+	@$(BIN)/career ui
+
+ask: install
+	@test -n "$$Q" || { echo 'say what to ask: make ask Q="Which degree do I need?"' >&2; exit 2; }
+	@$(BIN)/career ask "$$Q"
+
+test:
+	@start=$$(date +%s); $(MAKE) --no-print-directory install-dev chromium || exit; \
+	ready=$$(date +%s); $(MAKE) --no-print-directory check && $(BIN)/pytest; status=$$?; \
+	echo "installation $$((ready - start)) s, check and tests $$(($$(date +%s) - ready)) s"; \
+	exit $$status
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m static
+
+bench: install
+	$(BIN)/career-eval bench answer
+	@test -z "$(QUERIES)" || $(BIN)/career-eval bench retrieval --queries "$(QUERIES)" --index "$(INDEX)"
+
+constraints:
+	$(PYTHON) .ci/constraints.py > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+# An installation is skipped while the files that it came from are those of the last one: then
+# nothing is asked of the network. The development one serves for both.
+STATE := cat pyproject.toml constraints.txt
+
+install: $(BIN)/pip
+	@$(STATE) | cmp -s - .venv/installed || { \
+	  echo 'installing into .venv (about 1.5 GB, some minutes) …' >&2; \
+	  $(BIN)/python -m pip install --quiet -c constraints.txt -e . && $(STATE) > .venv/installed; }
+
+install-dev: $(BIN)/pip
+	@$(STATE) | cmp -s - .venv/installed-dev || { \
+	  echo 'installing into .venv, with the tools of the tests (about 1.5 GB, some minutes) …' >&2; \
+	  $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]' \
+	  && $(STATE) > .venv/installed && $(STATE) > .venv/installed-dev; }
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or newer is needed; name one: make … PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo 'Python cannot make environments; on Debian or Ubuntu: apt-get install python3-venv' >&2; \
+	  exit 2; }
+
+# The tests of the chat drive a real browser.
+chromium:
+	@command -v chromium chromium-browser google-chrome > /dev/null || \
+	if test "$$(id -u)" = 0 && command -v apt-get > /dev/null; then \
+	  apt-get -qq update && apt-get -qq -y install --no-install-recommends chromium > /dev/null; \
+	else \
+	  echo 'no Chromium: the tests that need one are left out; on Debian: apt-get install chromium' >&2; \
+	fi
