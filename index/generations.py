@@ -26,7 +26,7 @@ from corpus.paths import data_folder
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_REBUILD = "rebuild it with: career index build PATH… --index {name}"
+REBUILD = "rebuild it with: career index build PATH… --index {name}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def current(name: str) -> Generation:
         if manifest["format"] != FORMAT_VERSION:
             raise IndexForeign(
                 f"index {name!r} has format {manifest['format']}, this program {FORMAT_VERSION}",
-                _REBUILD.format(name=name),
+                REBUILD.format(name=name),
             )
         return Generation(name, folder / pointer["generation"], manifest)
     raise _corrupt(name, f"generation {pointer['generation']} is missing")
@@ -233,4 +233,4 @@ def _remove(path: Path) -> None:
 
 
 def _corrupt(name: str, what: str) -> IndexCorrupt:
-    return IndexCorrupt(f"index {name!r} is damaged: {what}", _REBUILD.format(name=name))
+    return IndexCorrupt(f"index {name!r} is damaged: {what}", REBUILD.format(name=name))

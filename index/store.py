@@ -99,13 +99,9 @@ class Index:
         Raises:
             IndexMissing: the index does not hold it.
         """
-        try:
-            return self._documents[source]
-        except KeyError:
-            raise IndexMissing(
-                f"index {self.name!r} has no source {source!r}",
-                "list the sources with: career index info",
-            ) from None
+        if source not in self._documents:
+            raise _no_source(self.name, source)
+        return self._documents[source]
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -213,6 +209,19 @@ def read(generation: Generation) -> Stored:
     )
 
 
+def read_document(generation: Generation, source: str) -> Document:
+    """The stored document `source` alone.
+
+    Raises:
+        IndexMissing: the index does not hold it.
+        IndexCorrupt: the documents are missing or changed.
+    """
+    for row in _lines(generation.read("documents.jsonl")):
+        if row["source"] == source:
+            return Document(**row)
+    raise _no_source(generation.name, source)
+
+
 def open_generation(generation: Generation, embedder: Embedder) -> Index:
     """The index in `generation`, to be searched with `embedder`.
 
@@ -229,6 +238,13 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
             f", or set the embedder to {made_with['name']!r}",
         )
     return Index(generation, read(generation), _read_words(generation))
+
+
+def _no_source(name: str, source: str) -> IndexMissing:
+    return IndexMissing(
+        f"index {name!r} has no source {source!r}",
+        f"list the sources with: career index info --index {name}",
+    )
 
 
 def _read_words(generation: Generation) -> bm25s.BM25:

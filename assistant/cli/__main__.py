@@ -1,0 +1,7 @@
+"""`python -m assistant.cli` is `career`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
