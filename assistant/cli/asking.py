@@ -239,7 +239,7 @@ def _from_stdin() -> str:
 
     data = sys.stdin.buffer.read(4 * MAX_CHARACTERS + 2)  # a character has at most four bytes
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         if error.end >= len(data) - 1 and len(data) > 4 * MAX_CHARACTERS:
             return data[: error.start].decode("utf-8-sig")  # cut by us, and too long anyway
