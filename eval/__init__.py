@@ -1,0 +1,1 @@
+"""How well: cases, what an answer must hold, speed, retrieval; the command career-eval."""

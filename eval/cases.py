@@ -1,0 +1,87 @@
+"""Cases and other inputs of the evaluation: JSON lines, checked before anything runs."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from corpus.errors import UsageError
+
+SHIPPED_CASES = Path(__file__).parent / "cases" / "career.jsonl"
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, and what its answer must hold.
+
+    `facts` are all needed, each in one of its wordings; nothing of `forbidden` may be said.
+    `sections` are the headings below which the answer stands.
+    """
+
+    id: str
+    question: str
+    answerable: bool
+    kind: str = ""
+    history: tuple[dict[str, str], ...] = ()
+    sections: tuple[str, ...] = ()
+    facts: tuple[tuple[str, ...], ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def split(self) -> str:
+        """The half of the cases that it belongs to: dev is for choosing, test for reporting."""
+        return "test" if hashlib.sha256(self.id.encode()).digest()[0] % 2 else "dev"
+
+
+def read_rows(file: Path, row: type[Row]) -> list[Row]:
+    """The rows of a JSON lines file, in order.
+
+    Raises:
+        UsageError: the file cannot be read, holds no row, or a line is not a `row`.
+    """
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise UsageError(f"{file}: {reason}", "name a file of JSON lines") from error
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        raise UsageError(f"{file} is empty", "write one JSON object per line")
+    reader = TypeAdapter(row)
+    return [_read_row(reader, line, f"{file} line {number}") for number, line in numbered]
+
+
+def read_cases(file: Path, split: str = "all", limit: int | None = None) -> list[Case]:
+    """The first `limit` cases of one half of `file`, or of all of it.
+
+    Raises:
+        UsageError: the file holds none, or two with one id.
+    """
+    cases = read_rows(file, Case)
+    _refuse_twins(file, cases)
+    chosen = [case for case in cases if split in ("all", case.split)][:limit]
+    if not chosen:
+        raise UsageError(f"{file} has no case of the split {split!r}", "use --split all")
+    return chosen
+
+
+def _read_row(reader: TypeAdapter[Row], line: str, place: str) -> Row:
+    try:
+        return reader.validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError(f"{place}: {where}: {first['msg']}", "correct that line") from error
+
+
+def _refuse_twins(file: Path, cases: Sequence[Case]) -> None:
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise UsageError(f"{file}: two cases have the id {case.id!r}", "give each its own")
+        seen.add(case.id)
