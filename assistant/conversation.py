@@ -16,6 +16,7 @@ _LEANS = re.compile(
     r"how so|really|which ones?|who else|where else|more|go on|tell me more)\b",
     re.IGNORECASE,
 )
+_OPENS = re.compile(r"^\s*(?:and|but|or|so|then)\b[,\s]*", re.IGNORECASE)
 _POINTS = frozenset(
     "it its they them their theirs that those this these there he she his her him one ones former "
     "latter same such both either neither second third first last other others".split()
@@ -41,7 +42,7 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
 def _merged(base: str, question: str) -> str:
     if not base or not _leans(question):
         return question.strip()
-    return _swapped(base, question) or f"{base.rstrip(' ?.!')}? {question.strip()}"
+    return _swapped(base, question) or f"{base.rstrip(' ?.!')} – {_OPENS.sub('', question).strip()}"
 
 
 def _asked(turn: Turn) -> str:

@@ -18,7 +18,6 @@ from corpus.sections import Span
 from index.embedder import Floats
 from index.store import Hit, Index
 
-from .figures import figures
 from .question import Question, forms_of, meaning_stems
 
 _MOST_SPANS = 60  # a longer section is not offered whole, only its found chunk
@@ -133,6 +132,29 @@ class Ranker:
         seen = max(self._index.chunks_with(form) for form in forms_of(stem))
         total = len(self._index.chunks)
         return math.log(1 + (total - seen + 0.5) / (seen + 0.5)) if seen else 0.0
+
+    def section_context(self, passage: Passage) -> str:
+        """What the passage's section says as a whole, with title, scope and headings."""
+        chunks = self._index.section_chunks[(passage.source, passage.section)]
+        return f"{passage.context} {passage.text[chunks[0].start : chunks[-1].end]}"
+
+    @cached_property
+    def most_rare(self) -> float:
+        """The rarity of a word that stands in no chunk."""
+        return math.log(1 + (len(self._index.chunks) + 0.5) / 0.5)
+
+    def strangeness(
+        self, question: Question, stems: Sequence[str], passage: Passage
+    ) -> dict[str, float]:
+        """For each of `stems`, how far its word in the question is from the passage, in [0, 1]."""
+        if not stems:
+            return {}
+        written = {stem: word for word in question.words for stem in meaning_stems(word)}
+        texts = [t for t in (passage.intro_text, *map(passage.span_text, passage.spans)) if t]
+        given = self._embed([*texts, passage.heading])  # (texts + 1, dim)
+        asked = self._embed([written.get(stem, stem) for stem in stems])
+        nearest = (asked @ given.T).max(axis=1)
+        return {s: float(1.0 - max(0.0, n)) for s, n in zip(stems, nearest.tolist(), strict=True)}
 
     def _score(
         self,
@@ -280,8 +302,3 @@ def _readable_line(line: str) -> str | None:
     line = re.sub(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", r"\2", line)
     line = re.sub(r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])", r"\1", line)
     return re.sub(r"`([^`]+)`", r"\1", line)
-
-
-def has_figure(text: str) -> bool:
-    """Whether `text` gives a number."""
-    return bool(figures(text))

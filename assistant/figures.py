@@ -71,10 +71,10 @@ _WORD = re.compile(
 )
 _ORDINAL_WORD = re.compile(rf"\b(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 _AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
-_HEDGES = re.compile(
-    r"\b(?:up to|at most|as (?:much|high|many|low|little|few) as|maximum|max|minimum|min|at least|"
-    r"from|start\w*|over|more than|less than|no more than|under|below|above|beyond|between|to|"
-    r"reach\w*|top\w*|upper|lower|high end|low end)\b",
+_HEDGES = re.compile(  # right before a number: it is said to be one end of a range
+    r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
+    r"minimum(?: of)?|min|from|start\w* (?:at|from|with)|no (?:more|less) than|beginning at|"
+    r"reach\w*|top\w* out at|upper end (?:of|is)|lower end (?:of|is))\s*$",
     re.IGNORECASE,
 )
 _OPEN = re.compile(
@@ -133,7 +133,8 @@ def _gives(known: Figure, claimed: Figure, claim: str) -> bool:
     if claimed.is_range or not known.is_range:
         same = (claimed.low, claimed.high) == (known.low, known.high)
         return same or _rounds_to(known, claimed, near)
-    return claimed.low in (known.low, known.high) and bool(_HEDGES.search(near))
+    before = claim[: claimed.start].rstrip(" $€£")
+    return claimed.low in (known.low, known.high) and bool(_HEDGES.search(before))
 
 
 def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:

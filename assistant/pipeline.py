@@ -25,11 +25,12 @@ from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
 from .evidence import Passage, Ranked, Ranker, focus, readable
+from .figures import missing_figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
 from .settings import Settings, load_settings
-from .support import FINGERPRINT, SupportCheck
+from .support import FINGERPRINT, SupportCheck, Verdict
 from .words import content_stems
 
 if TYPE_CHECKING:
@@ -37,12 +38,47 @@ if TYPE_CHECKING:
 
 DEFAULT_INDEX = "default"
 _SECOND = 1.5  # a passage this close to the best one's score is part of the answer
+_SECOND_WHEN_SAID = 0.8  # … when the best one holds all the words of the question
+_SAID = 0.95
+_COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
     r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
     r"(?:according to|based on) (?:the )?(?:facts?|sources?|provided facts?|numbered facts?),?)\s*",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """A quote that the prompt numbers and that sentences are checked against."""
+
+    passage: Passage
+    quoted: range
+
+    @property
+    def items(self) -> list[str]:
+        """The list items or rows that it holds."""
+        held = [s for s in self.passage.spans if s.kind != "sentence" and s.start in self.quoted]
+        return [self.passage.span_text(span) for span in held]
+
+    @property
+    def words(self) -> str:
+        """The quote as people read it."""
+        return readable(self.passage.text[self.quoted.start : self.quoted.stop])
+
+    @property
+    def prompt(self) -> str:
+        """The quote on one line, with the last heading where its lead-in does not say it."""
+        line = "; ".join(part.strip(" -") for part in self.words.split("\n") if part.strip(" -"))
+        line = line.replace(":; ", ": ")
+        introduced = self.passage.intro and self.quoted.start == self.passage.start
+        return line if introduced else f"{self.passage.section[-1]}: {line}"
+
+    @property
+    def evidence(self) -> str:
+        """What a sentence that cites it is checked against: the headings and the quote."""
+        return f"{self.passage.heading}. {self.words}"
 
 
 @dataclass(frozen=True)
@@ -184,9 +220,11 @@ class Assistant:
             if not ranked:
                 continue
             part = Question(text)
-            close = [r for r in ranked[:3] if r.score >= ranked[0].score - _SECOND]
+            best = ranked[0]
+            margin = _SECOND_WHEN_SAID if best.coverage > _SAID else _SECOND
+            close = [r for r in ranked[:3] if r.score >= best.score - margin]
             chosen = [_Unit(r.passage, focus(part, r, self._ranker.rarity)) for r in close]
-            sure = confidence(signals(part, ranked, chosen[0].spans, self.index, self._ranker))
+            sure = confidence(signals(part, ranked, chosen[0].spans, self._ranker))
             surest = max(surest, sure)
             if sure >= self.settings.abstain_below:
                 units += [unit for unit in chosen[:2] if unit not in units]
@@ -228,27 +266,28 @@ class Assistant:
             )
         )
 
-    def _facts(self, units: Sequence[_Unit]) -> tuple[list[tuple[Passage, range]], list[str]]:
+    def _facts(self, units: Sequence[_Unit]) -> tuple[list[_Fact], list[str]]:
         """The quotes that the prompt numbers, as many as the budget of the LLM's tokens allows."""
-        facts: list[tuple[Passage, range]] = []
+        facts: list[_Fact] = []
         left = self.settings.evidence_tokens
         omitted = 0
         for unit in units:
             for quoted in quote_ranges(unit.passage, unit.spans):
-                cost = self._llm.count_tokens(_fact_text(unit.passage, quoted)) + 6
+                fact = _Fact(unit.passage, quoted)
+                cost = self._llm.count_tokens(fact.prompt) + 6
                 if cost > left:
                     omitted += 1
                     continue
                 left -= cost
-                facts.append((unit.passage, quoted))
+                facts.append(fact)
         notes = [f"{omitted} passages did not fit into the prompt"] if omitted else []
         return facts, notes
 
-    def _draft(self, question: str, facts: Sequence[tuple[Passage, range]]) -> Iterator[str]:
+    def _draft(self, question: str, facts: Sequence[_Fact]) -> Iterator[str]:
         """The sentences of the LLM's draft, each as soon as it is finished."""
         if not facts:
             return
-        messages = draft_messages(question, [_fact_text(*fact) for fact in facts])
+        messages = draft_messages(question, [fact.prompt for fact in facts])
         pieces = self._llm.stream(messages, max_tokens=self.settings.answer_tokens)
         try:
             yield from _sentences(pieces)
@@ -256,11 +295,7 @@ class Assistant:
             pieces.close()
 
     def _place(
-        self,
-        text: str,
-        facts: Sequence[tuple[Passage, range]],
-        composer: Composer,
-        question: str,
+        self, text: str, facts: Sequence[_Fact], composer: Composer, question: str
     ) -> record.Sentence | record.Dropped:
         """The sentence with the fact that supports it best, or why none does."""
         marked = [int(n) - 1 for n in _MARK.findall(text)]
@@ -268,19 +303,32 @@ class Assistant:
         if reason := _empty_reason(plain, question, composer.text):
             return record.Dropped(text, reason)
         order = sorted(range(len(facts)), key=lambda n: (n not in marked, n))
-        verdicts = [(n, self._check.judge(plain, _evidence_text(*facts[n]))) for n in order]
+        verdicts = [(n, self._judge(plain, facts[n])) for n in order]
         passed = [(v.support, -at, n) for at, (n, v) in enumerate(verdicts) if v.supported]
         if not passed:
             return record.Dropped(text, verdicts[0][1].reason)
         support, _, best = max(passed)
-        return composer.add_supported(plain, *facts[best], support)
+        return composer.add_supported(plain, facts[best].passage, facts[best].quoted, support)
+
+    def _judge(self, plain: str, fact: _Fact) -> Verdict:
+        """The support check; a list that is only told in part gives way to its exact words."""
+        verdict = self._check.judge(plain, fact.evidence, fact.items)
+        if verdict.supported and len(fact.items) > 1:
+            said = set(content_stems(plain))
+            items = [set(content_stems(item)) for item in fact.items]
+            if any(len(item & said) * 2 < len(item) for item in items):
+                return replace(verdict, reason="it leaves out items of the list that it cites")
+        return verdict
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
         """Whether the text shown already says what `unit` would add."""
         if not shown:
             return False
         wanted = set(content_stems(unit.words))
-        return len(wanted & set(content_stems(shown))) >= 0.8 * len(wanted)
+        said = set(content_stems(shown))
+        if missing_figures(unit.words, shown):
+            return False
+        return len(wanted & said) >= _COVERED * len(wanted)
 
     def _ready(self, sentence: record.Sentence, composer: Composer) -> record.SentenceReady:
         earlier = {mark for s in composer.sentences[:-1] for mark in s.citations}
@@ -346,19 +394,6 @@ def _sections_of(found: Sequence[Sequence[Ranked]]) -> tuple[Nearest, ...]:
     """The sections of the best passages, each once."""
     passages = [r.passage for rank in zip(*found, strict=False) for r in rank]
     return tuple(dict.fromkeys(Nearest(p.source, p.title, p.section) for p in passages))
-
-
-def _fact_text(passage: Passage, quoted: range) -> str:
-    """A quote for the prompt, with the last heading where the quote alone does not say it."""
-    words = " ".join(readable(passage.text[quoted.start : quoted.stop]).split("\n"))
-    return words if quoted.start == passage.start and passage.intro else (
-        f"{passage.section[-1]}: {words}"
-    )
-
-
-def _evidence_text(passage: Passage, quoted: range) -> str:
-    """What a sentence that cites `quoted` is checked against: the headings and the quote."""
-    return f"{passage.heading}. {readable(passage.text[quoted.start : quoted.stop])}"
 
 
 def _sentences(pieces: Iterator[str]) -> Iterator[str]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from corpus.sections import sentence_ranges
+
+from .figures import figures
 from .words import FUNCTION_WORDS, content_stems, names, stem, words
 
 MAX_CHARACTERS = 4_000
@@ -78,22 +81,39 @@ _PHRASES = {
     "wage rise": "salary increase",
 }
 _US = re.compile(r"\b(?:in|the|for|of|across)\s+(?:the\s+)?(US)\b|\bU\.?S\.?A?\.?(?=\W|$)")
-_LEVELS = frozenset(
-    "intern internship junior graduate apprentice trainee mid-level principal staff chief "
-    "director vp executive freelance freelancer contractor part-time".split()
+_LEVELS = re.compile(
+    r"\b(?:interns?|internships?|juniors?|apprentices?|trainees?|freelanc\w+|contractors?|part[- ]time|"
+    r"mid[- ]level|entry[- ]level)\b",
+    re.IGNORECASE,
 )
+# A role is a modifier and a head ("data engineer"); the head alone may be any document's subject.
+_ROLE = re.compile(
+    r"\b([a-z]+) (engineer|scientist|analyst|manager|director|architect|designer|developer|officer|"
+    r"specialist|consultant|administrator|technician|assistant|researcher|administrator)s?\b",
+    re.IGNORECASE,
+)
+_ROLE_BY_SUFFIX = re.compile(
+    r"\b(?!consist|persist|insist|exist|assist|resist|enlist|checklist|specialist|playlist|wishlist)"
+    r"[a-z]{3,}(?:ist|ician|smith|keeper)s?\b",
+    re.IGNORECASE,
+)
+_NO_ROLE = frozenset(  # words before a role that do not make it another one
+    "senior experienced skilled good great best top other new young old typical average real same "
+    "many most successful qualified level these such".split()
+)
+_NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
 _OCCUPATIONS = frozenset(
-    """accountant actor actuary administrator advisor agent analyst anaesthetist architect artist
+    """accountant actor actuary administrator advisor analyst anaesthetist architect artist
     assistant astronaut attorney auditor author baker banker barber barista biologist bookkeeper
-    broker builder butcher carpenter cashier chef chemist cleaner clerk coach consultant cook
-    counselor counsellor dancer dentist designer detective developer dietitian doctor driver
+    butcher carpenter cashier chef chemist cleaner clerk consultant 
+    counselor counsellor dancer dentist designer detective developer dietitian doctor 
     economist editor electrician engineer ethicist farmer firefighter fisherman gardener geologist
-    hairdresser historian inspector instructor interpreter investigator janitor journalist judge
-    lawyer lecturer librarian linguist lifeguard marketer mason mathematician mechanic midwife
-    miner model musician nurse optician painter paramedic pharmacist philosopher photographer
-    physician physicist physiotherapist pilot plumber policeman politician porter professor
+    hairdresser historian inspector instructor interpreter investigator janitor journalist 
+    lawyer lecturer librarian linguist lifeguard marketer mathematician mechanic midwife
+    miner musician nurse optician painter paramedic pharmacist philosopher photographer
+    physician physicist physiotherapist pilot plumber policeman politician professor
     programmer psychologist psychiatrist realtor receptionist recruiter reporter researcher sailor
-    salesperson scientist secretary singer soldier statistician strategist surgeon surveyor tailor
+    salesperson scientist secretary singer soldier statistician strategist surgeon surveyor 
     teacher technician technologist teller therapist toolmaker translator tutor vet veterinarian
     waiter waitress welder writer zoologist""".split()
 )
@@ -105,8 +125,38 @@ _FIGURE = re.compile(
     re.IGNORECASE,
 )
 _QUANTITY = re.compile(
-    r"\bhow (?:many|much|long|old|often|fast|big|large|high)\b|\bwhat (?:percent\w*|share|number|"
-    r"amount|year|age|fraction|proportion|date)\b|^\s*when\b",
+    r"\bhow (?:many|much|long|old|often|fast|big|large|high)\b|"
+    r"\b(?:what|which)(?:'s| is| was| are)?(?: the)?(?: \w+)? (?:percent\w*|share|number|amount|year|age|"
+    r"fraction|proportion|date|price|cost|rate)\b|^\s*(?:when|number|percentage|amount|price|share)\b",
+    re.IGNORECASE,
+)
+_UNITS = {
+    unit: re.compile(pattern, re.IGNORECASE)
+    for unit, pattern in {
+        r"\bhours?\b": r"\bhours?\b|\bhrs?\b",
+        r"\bdays?\b(?! to day)": r"\bdays?\b",
+        r"\bweeks?\b": r"\bweeks?\b|\bweekly\b",
+        r"\bmonths?\b": r"\bmonths?\b|\bmonthly\b",
+        r"\b(?:dollars?|usd)\b": r"\$|\bdollars?\b|\busd\b",
+        r"\beuros?\b": r"€|\beuros?\b|\beur\b",
+        r"\bpounds?\b": r"£|\bpounds?\b|\bgbp\b",
+        r"\b(?:percentage|percent|per cent)\b": r"%|\bper ?cent\b",
+        r"\bhow old\b|\b(?:average|what) age\b": r"\baged?\b|\bold\b",
+    }.items()
+}
+_EXPLAIN = re.compile(
+    r"\bhow (?:does|do|is|are|was|were|can|could|would)\b.*\b(?:work|works|calculated|computed|done|made|"
+    r"measured|defined|built)\b|\bwhat (?:is|are) (?:an? |the )?[\w-]+(?: [\w-]+)?\s*\??$|"
+    r"\bdifference between\b|\bmeaning of\b|\bwhat does .+ mean\b|\bstand for\b|"
+    r"\bexplain\b|^\W*why\b|\bhow come\b|\bformula\b|\bsteps?\b|\bscript\b|\bcode\b|\bexample of\b|\bwith an example\b|"
+    r"\bhow (?:do|can|should|could|would) (?:i|you|we|one)\b|\bhow to\b|\bwho (?:invented|came|coined|made|"
+    r"wrote|founded)\b",
+    re.IGNORECASE,
+)
+_COMPARES = re.compile(
+    r"\b(?:better|worse|faster|slower|easier|harder|safer|cheaper|preferable|superior)\b.*\b(?:than|or)\b|"
+    r"\bor\b.*\b(?:better|worse|faster|slower|easier|harder|safer|cheaper|preferable|superior)\b|"
+    r"\b(?:has|have|is|are) the (?:most|fewest|best|worst|easiest|hardest|cheapest)\b",
     re.IGNORECASE,
 )
 _LIST = re.compile(
@@ -114,8 +164,14 @@ _LIST = re.compile(
     r"\bwhat \w+s\b|\bwhat (?:\w+ ){1,3}(?:are|do|should|can|must)\b",
     re.IGNORECASE,
 )
+_ASKS = re.compile(
+    r"\?|^\W*(?:what|which|who|whom|whose|when|where|why|how|is|are|am|was|were|do|does|did|can|could|"
+    r"should|would|will|has|have|may|must|tell me|name|list|give|compare|explain|describe)\b|"
+    r"\b(?:tell me|wonder|want to know|like to know|i need to know)\b",
+    re.IGNORECASE,
+)
 _SPLIT = re.compile(
-    r"\?\s+(?=\S)|(?:,|;)?\s+(?:and|plus)\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|"
+    r"(?:,|;)?\s+(?:and|plus)\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|"
     r"can)\b)|\s\+\s|;\s+",
     re.IGNORECASE,
 )
@@ -133,6 +189,11 @@ class Question:
         return tuple(dict.fromkeys(meaning_stems(self.text)))
 
     @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Its words, lower case, in order."""
+        return tuple(words(self.text))
+
+    @cached_property
     def wants_figure(self) -> bool:
         """Whether a number would answer it."""
         return bool(_FIGURE.search(self.text))
@@ -142,6 +203,24 @@ class Question:
         """Whether nothing but a number would answer it."""
         return bool(_QUANTITY.search(self.text))
 
+    def unmet(self, quoted: str, context: str) -> bool:
+        """Whether it asks for a quantity or a comparison that the passage does not hold.
+
+        `quoted` is what would be quoted of the passage, `context` all that stands around it.
+        """
+        if self.wants_quantity and not figures(quoted):
+            return True
+        for asked, given in _UNITS.items():
+            if re.search(asked, self.text, re.IGNORECASE) and not given.search(quoted):
+                return True
+        compares = _COMPARES.search(self.text)
+        return bool(compares and not figures(quoted) and not _COMPARES.search(context))
+
+    @cached_property
+    def wants_explanation(self) -> bool:
+        """Whether it asks what something is or how it is done, not just to name things."""
+        return bool(_EXPLAIN.search(self.text))
+
     @cached_property
     def wants_list(self) -> bool:
         """Whether several things would answer it."""
@@ -149,17 +228,25 @@ class Question:
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
-        """The questions that it joins; itself when it is one."""
-        pieces = [piece.strip() for piece in _SPLIT.split(self.text)]
+        """The questions that it joins; itself when it is one.
+
+        Sentences around a question (a story, an order to the assistant) are no part of it.
+        """
+        sentences = [self.text[a:b] for a, b in sentence_ranges(self.text)]
+        asking = [one for one in sentences if _ASKS.search(one)] or [self.text]
+        pieces = [piece.strip() for one in asking for piece in _SPLIT.split(one)]
         kept = [piece for piece in pieces if len(set(content_stems(piece))) >= 2]
-        return tuple(kept) if len(kept) > 1 else (self.text,)
+        return tuple(kept) or (self.text,)
 
     @cached_property
     def named(self) -> tuple[str, ...]:
         """The places, years, levels, occupations and names that an answer must be about."""
         found = [*_places_in(self.text), *_YEAR.findall(self.text)]
-        found += [word for word in words(self.text) if _singular(word) in _LEVELS | _OCCUPATIONS]
-        found += [name for name in names(self.text) if not name.isdigit()]
+        found += [match[0] for match in _LEVELS.finditer(self.text)]
+        found += [word for word in words(self.text) if _singular(word) in _OCCUPATIONS]
+        found += [match[0] for match in _ROLE_BY_SUFFIX.finditer(self.text)]
+        found += [m[0] for m in _ROLE.finditer(self.text) if m[1].lower() not in FUNCTION_WORDS | _NO_ROLE]
+        found += [part for name in names(self.text) for part in name.split("/") if _is_name(part)]
         return tuple(dict.fromkeys(found))
 
 
@@ -173,10 +260,15 @@ def forms_of(meaning: str) -> frozenset[str]:
     return frozenset(one for one, same in _same().items() if same == meaning) | {meaning}
 
 
-def speaks_of(name: str, context: str) -> bool:
-    """Whether `context` names `name`, in this or a like form."""
-    wanted, given = set(meaning_stems(name)), set(meaning_stems(context))
-    return wanted <= given or name.lower() in context.lower()
+def speaks_of(name: str, context: str, title: str = "") -> bool:
+    """Whether `context` names `name`, in this or a like form.
+
+    A role of two words must stand together, or belong to the role that `title` names.
+    """
+    if name.lower() in context.lower() or _singular(name.lower()) in context.lower():
+        return True
+    wanted = set(meaning_stems(name))
+    return wanted <= set(meaning_stems(title if _ROLE.fullmatch(name) else context))
 
 
 def corrected(text: str, vocabulary: Iterable[str], is_word: Callable[[str], bool]) -> str:
@@ -209,6 +301,7 @@ def _closest(word: str, choices: list[str]) -> str | None:
 
 def _one_form(text: str) -> str:
     plain = _US.sub(lambda m: m[0].replace(m[1], "us") if m[1] else "us", text)
+    plain = re.sub(r"\b(?:e\.g|i\.e|etc)\.?", " ", plain)
     plain = re.sub(r"\b([A-Z]{2,})s\b", r"\1", plain).lower()  # RSUs, KPIs
     plain = re.sub(r"is(ation|e|ed|es|ing)\b", r"iz\1", plain)
     for phrase, form in _PHRASES.items():
@@ -243,6 +336,12 @@ def _places_in(text: str) -> list[str]:
                 break
         at += 1
     return found
+
+
+def _is_name(word: str) -> bool:
+    """Whether a word written like a name is one: no shouting, no lone letter or number."""
+    shouted = word.isupper() and len(word) > 5
+    return len(word) > 1 and not word.isdigit() and not shouted and word.lower() not in _NO_NAMES
 
 
 def _singular(word: str) -> str:

@@ -4,6 +4,7 @@ Everything displayed passes here first. The evidence is the quoted characters an
 them. Figures, names, denials and directions are compared exactly; the rest by words and embedding.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,10 @@ _STRONGER = {
     "lowest": ("lowest", "least"),
 }
 
+_LISTED = re.compile(r",\s+(?:and\s+|or\s+)?|;\s+|:\s+")
+_JOINED = re.compile(r"\s+(?:and|or|while|but|as well as)\s+")
+_LABEL = re.compile(r"[:,(]")
+
 Embed = Callable[[Sequence[str]], Floats]
 
 
@@ -52,9 +57,14 @@ class SupportCheck:
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
 
-    def judge(self, sentence: str, evidence: str) -> Verdict:
-        """Whether `evidence` (quote with its headings) bears out every part of `sentence`."""
-        if reason := _exact_fault(sentence, evidence):
+    def judge(self, sentence: str, evidence: str, items: Sequence[str] = ()) -> Verdict:
+        """Whether `evidence` (quote with its headings) bears out every part of `sentence`.
+
+        `items` are the list items or rows that `evidence` holds: the sentence may name several of
+        them, but may not mix the words of two.
+        """
+        reason = _exact_fault(sentence, evidence) or _mixed_items(sentence, evidence, items)
+        if reason:
             return Verdict(0.0, reason)
         claimed = content_stems(sentence)
         given = stems(evidence)
@@ -90,6 +100,28 @@ def _exact_fault(sentence: str, evidence: str) -> str:
     for word in words(sentence):
         if word in _STRONGER and not said & set(_STRONGER[word]):
             return f"the cited text does not say {word!r}"
+    return ""
+
+
+def _mixed_items(sentence: str, evidence: str, items: Sequence[str]) -> str:
+    """What the sentence joins that the list keeps apart; empty when nothing."""
+    if len(items) < 2:
+        return ""
+    general = stems(evidence.split(items[0])[0])
+    held = [stems(item) for item in items]
+    labels = [set(content_stems(_LABEL.split(item)[0])) for item in items]
+    for listed in _LISTED.split(sentence):
+        own = set(content_stems(listed)) - general
+        if not own or any(own <= item for item in held):
+            continue
+        pieces = [set(content_stems(p)) - general for p in _JOINED.split(listed)]
+        whole = all(
+            not piece or any(label and label - general <= piece <= item | label for item, label in
+                             zip(held, labels, strict=True))
+            for piece in pieces
+        )
+        if not whole:
+            return "it mixes different items of the list that it cites"
     return ""
 
 

@@ -24,7 +24,11 @@ FUNCTION_WORDS = frozenset(
     won't would wouldn't yes yet you you'd you'll you're you've your yours yourself explain describe
     list name mention mentioned according document documents text source sources section sections
     answer question kind kinds type types sort sorts thing things exactly actually currently
-    generally typically normally""".split()
+    generally typically normally anything everything besides anybody somebody everybody anyone
+    someone everyone nobody stuff enough later actually really sure ask asks asked come comes came keep
+    keeps happen happens happened exact precise quoted quote tell told talk number numbers figure
+    figures long old lot lots bit kind good bad know known think find found look looks looking help
+    helps getting able basically mean means meant stand stands call calls called""".split()
 )
 NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothing".split())
 

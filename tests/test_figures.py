@@ -1,0 +1,67 @@
+"""Figures: what text gives as numbers, and which numbers of a claim its evidence does not give."""
+
+import pytest
+
+from assistant.figures import figures, missing_figures
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "unit"),
+    [
+        ("$126,557 - $130,802", 126_557, 130_802, "$"),
+        ("$300-600K per year", 300_000, 600_000, "$"),
+        ("$2-3K", 2_000, 3_000, "$"),
+        ("1.5-2.5 million euros", 1_500_000, 2_500_000, "€"),
+        ("from $10,000 to $50,000", 10_000, 50_000, "$"),
+        ("25-30% above average", 25, 30, "%"),
+        ("between 5 and 8 percent", 5, 8, "%"),
+        ("$410.22 billion", 410.22e9, 410.22e9, "$"),
+        ("the 25th percentile", 25, 25, "th"),
+        ("six months", 6, 6, ""),
+        ("1,250 people", 1250, 1250, ""),
+        ("GBP 40k", 40_000, 40_000, "£"),
+    ],
+)
+def test_a_figure_is_read_as_value_and_unit(
+    text: str, low: float, high: float, unit: str
+) -> None:
+    found = figures(text)
+    assert [(f.low, f.high, f.unit) for f in found] == [(low, high, unit)]
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        ("It pays $2,000 to $3,000.", "Pay: $2-3K"),
+        ("5 to 8 percent of staff", "5-8% of staff"),
+        ("1250 people", "1,250 people"),
+        ("after six months", "after 6 months"),
+        ("bonuses of up to 20%", "bonuses of 10-20%"),
+        ("between 10% and 20%", "10-20% of base salary"),
+        ("about $130,000", "$130,802"),
+        ("at least 3 to 5 years", "3-5+ years"),
+        ("$10,000 to $50,000", "from $10,000 to $50,000"),
+        ("no figure here", "no figure there"),
+    ],
+)
+def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
+    assert missing_figures(claim, evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        ("bonuses of 20%", "bonuses of 10-20%"),  # one end of a range is not the value
+        ("$130,000", "$130,802"),  # rounding must be said
+        ("20%", "20 people"),
+        ("€50,000", "$50,000"),
+        ("10-30%", "10-20% here and 20-30% there"),  # ends of two ranges
+        ("15-20% in the 75th percentile", "15-20% in the 25th percentile"),
+        ("3-5 years", "3-5+ years"),
+        ("in 2025", "in 2024"),
+        ("$410 million", "$410 billion"),
+        ("two sentences", "one sentence"),
+    ],
+)
+def test_a_figure_that_the_evidence_does_not_give_is_missing(claim: str, evidence: str) -> None:
+    assert missing_figures(claim, evidence)
