@@ -1,9 +1,9 @@
 """How we answer: questions about careers from the indexed documents, each sentence checked.
 
-    from assistant import Assistant
+from assistant import Assistant
 
-    assistant = Assistant.open()
-    answer = assistant.ask("Which degree does the role ask for?")
+assistant = Assistant.open()
+answer = assistant.ask("Which degree does the role ask for?")
 """
 
 import importlib

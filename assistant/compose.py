@@ -55,7 +55,13 @@ class Composer:
         return citation
 
     def _append(
-        self, text: str, joint: str, marks: tuple[int, ...], verdict: str, support: float, origin: str
+        self,
+        text: str,
+        joint: str,
+        marks: tuple[int, ...],
+        verdict: str,
+        support: float,
+        origin: str,
     ) -> Sentence:
         after_list = bool(self.sentences) and "\n" in self.sentences[-1].text
         if self.text:

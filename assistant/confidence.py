@@ -15,8 +15,8 @@ from typing import Any
 from corpus.sections import Span
 
 from .evidence import Ranked, Ranker
+from .lexicon import FUNCTION_WORDS
 from .question import Question, speaks_of
-from .words import FUNCTION_WORDS
 
 LANGUAGE_SURE = 0.95
 _LANGUAGES = (

@@ -42,7 +42,7 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
 def _merged(base: str, question: str) -> str:
     if not base or not _leans(question):
         return question.strip()
-    return _swapped(base, question) or f"{base.rstrip(' ?.!')} – {_OPENS.sub('', question).strip()}"
+    return _swapped(base, question) or f"{base.rstrip(' ?.!')} - {_OPENS.sub('', question).strip()}"
 
 
 def _asked(turn: Turn) -> str:

@@ -274,7 +274,7 @@ def _singled_out(
 ) -> tuple[Span, ...]:
     """The items that, between them, hold the wanted words: each adds one that is still open."""
     left = dict(wanted)
-    chosen = set()
+    chosen: set[int] = set()
     for at in sorted(range(len(weights)), key=lambda i: (-weights[i], i)):
         stems = set(meaning_stems(passage.span_text(passage.spans[at])))
         gain = sum(left.get(stem, 0.0) for stem in stems)
@@ -286,7 +286,7 @@ def _singled_out(
 
 
 def readable(quote: str) -> str:
-    """Markdown as plain words: table rows as `first: second`, emphasis, links and bullets undone."""
+    """Markdown as plain words: rows as `first: second`; emphasis, code and links undone."""
     lines = [_readable_line(line) for line in quote.split("\n")]
     return "\n".join(line for line in lines if line is not None)
 

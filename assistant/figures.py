@@ -89,7 +89,7 @@ _ABOUT = re.compile(
 
 @dataclass(frozen=True)
 class Figure:
-    """`low` to `high` (equal for one value) in `unit` ('', '%', '$', 'th', …), as `text` says it."""
+    """`low` to `high` (equal for one value) in `unit` ('', '%', '$', 'th'), as `text` says it."""
 
     low: float
     high: float

@@ -181,7 +181,7 @@ class Assistant:
         if not units:
             yield record.Done(clock.stop(replace(base, confidence=round(sure, 4))))
             return
-        yield from self._answer(replace(base, confidence=round(sure, 4)), units, found, clock)
+        yield from self._answer(replace(base, confidence=round(sure, 4)), units, clock)
 
     def search(self, text: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best chunks for `text`."""
@@ -230,9 +230,7 @@ class Assistant:
                 units += [unit for unit in chosen[:2] if unit not in units]
         return units, surest
 
-    def _answer(
-        self, base: Answer, units: list[_Unit], found: list[list[Ranked]], clock: "_Clock"
-    ) -> Iterator[Event]:
+    def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
         facts, notes = self._facts(units)
         for text in self._draft(base.standalone_question, facts):
@@ -350,9 +348,7 @@ class Assistant:
         return self._embedder.count_tokens([word]) == [1]
 
 
-def open_index(
-    name: str, embedder: Embedder, on_progress: OnProgress | None = None
-) -> Index:
+def open_index(name: str, embedder: Embedder, on_progress: OnProgress | None = None) -> Index:
     """Index `name`, opened; the default one is built from the shipped documents when missing.
 
     Raises:

@@ -9,81 +9,15 @@ from pathlib import Path
 from corpus.sections import sentence_ranges
 
 from .figures import figures
-from .words import FUNCTION_WORDS, content_stems, names, stem, words
+from .lexicon import FUNCTION_WORDS, OCCUPATIONS, PHRASES, SYNONYMS
+from .words import content_stems, names, stem, words
 
 MAX_CHARACTERS = 4_000
 
-# Words of careers that people use for one another. For finding and abstaining only: whether a
-# sentence is supported is never decided by them.
-_SAME = """
-salary pay wage earn earning income remuneration compensation money paid payment cash paycheck
-employer company firm organization organisation corporation enterprise
-manager boss supervisor
-university college
-holiday vacation
-raise increase rise growth grow grew growing bump jump hike uplift climb
-remote home telework
-skill ability competence competency capability expertise proficiency talent
-task duty responsibility
-challenge problem difficulty issue obstacle hurdle struggle
-benefit perk advantage
-hire recruit hiring recruitment
-location city place region
-requirement prerequisite qualification require need
-sector industry
-demand sought
-colleague coworker teammate
-software tool technology tech framework
-forecast projection outlook projected predicted future
-phd doctorate doctoral
-bachelor bachelors undergraduate bsc
-master masters msc
-teach train training
-signing sign-on sign
-largest big bigger biggest large larger
-start starting beginner entry entry-level begin early
-dental teeth dentist
-vision glasses eye
-gym fitness
-bias prejudice unfair
-warning alert alarm
-bug defect
-boost improve enhance
-job role position post occupation
-career profession
-ad advert advertisement posting listing vacancy
-reproduce reproducibility repeat repeatable
-conference conventions
-path route progression ladder
-essential key core main important
-teamwork collaboration collaborate together
-""".strip().splitlines()
-_PHRASES = {
-    "machine learning": "ml",
-    "artificial intelligence": "ai",
-    "natural language processing": "nlp",
-    "united states of america": "us",
-    "united states": "us",
-    "the states": "us",
-    "u.s.a.": "us",
-    "u.s.": "us",
-    "usa": "us",
-    "america": "us",
-    "american": "us",
-    "new york city": "new york",
-    "nyc": "new york",
-    "big apple": "new york",
-    "san fran": "san francisco",
-    "time off": "holiday",
-    "days off": "holiday",
-    "work from home": "remote work",
-    "working from home": "remote work",
-    "wage rise": "salary increase",
-}
 _US = re.compile(r"\b(?:in|the|for|of|across)\s+(?:the\s+)?(US)\b|\bU\.?S\.?A?\.?(?=\W|$)")
 _LEVELS = re.compile(
-    r"\b(?:interns?|internships?|juniors?|apprentices?|trainees?|freelanc\w+|contractors?|part[- ]time|"
-    r"mid[- ]level|entry[- ]level)\b",
+    r"\b(?:interns?|internships?|juniors?|apprentices?|trainees?|freelanc\w+|contractors?|"
+    r"part[- ]time|mid[- ]level|entry[- ]level)\b",
     re.IGNORECASE,
 )
 # A role is a modifier and a head ("data engineer"); the head alone may be any document's subject.
@@ -102,21 +36,6 @@ _NO_ROLE = frozenset(  # words before a role that do not make it another one
     "many most successful qualified level these such".split()
 )
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
-_OCCUPATIONS = frozenset(
-    """accountant actor actuary administrator advisor analyst anaesthetist architect artist
-    assistant astronaut attorney auditor author baker banker barber barista biologist bookkeeper
-    butcher carpenter cashier chef chemist cleaner clerk consultant 
-    counselor counsellor dancer dentist designer detective developer dietitian doctor 
-    economist editor electrician engineer ethicist farmer firefighter fisherman gardener geologist
-    hairdresser historian inspector instructor interpreter investigator janitor journalist 
-    lawyer lecturer librarian linguist lifeguard marketer mathematician mechanic midwife
-    miner musician nurse optician painter paramedic pharmacist philosopher photographer
-    physician physicist physiotherapist pilot plumber policeman politician professor
-    programmer psychologist psychiatrist realtor receptionist recruiter reporter researcher sailor
-    salesperson scientist secretary singer soldier statistician strategist surgeon surveyor 
-    teacher technician technologist teller therapist toolmaker translator tutor vet veterinarian
-    waiter waitress welder writer zoologist""".split()
-)
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _FIGURE = re.compile(
     r"\bhow (?:much|many|long|fast|big|large|high|often|old|soon)\b|\bpercent\w*|\bper cent\b|%|"
@@ -126,8 +45,8 @@ _FIGURE = re.compile(
 )
 _QUANTITY = re.compile(
     r"\bhow (?:many|much|long|old|often|fast|big|large|high)\b|"
-    r"\b(?:what|which)(?:'s| is| was| are)?(?: the)?(?: \w+)? (?:percent\w*|share|number|amount|year|age|"
-    r"fraction|proportion|date|price|cost|rate)\b|^\s*(?:when|number|percentage|amount|price|share)\b",
+    r"\b(?:what|which)(?:'s| is| was| are)?(?: the)?(?: \w+)? (?:percent\w*|share|number|amount|"
+    r"year|age|fraction|proportion|date|price|cost|rate)\b|^\s*(?:when|number|percentage|amount|price|share)\b",
     re.IGNORECASE,
 )
 _UNITS = {
@@ -145,12 +64,13 @@ _UNITS = {
     }.items()
 }
 _EXPLAIN = re.compile(
-    r"\bhow (?:does|do|is|are|was|were|can|could|would)\b.*\b(?:work|works|calculated|computed|done|made|"
-    r"measured|defined|built)\b|\bwhat (?:is|are) (?:an? |the )?[\w-]+(?: [\w-]+)?\s*\??$|"
+    r"\bhow (?:does|do|is|are|was|were|can|could|would)\b.*\b(?:works?|calculated|computed|done|"
+    r"made|measured|defined|built)\b|\bwhat (?:is|are) (?:an? |the )?[\w-]+(?: [\w-]+)?\s*\??$|"
     r"\bdifference between\b|\bmeaning of\b|\bwhat does .+ mean\b|\bstand for\b|"
-    r"\bexplain\b|^\W*why\b|\bhow come\b|\bformula\b|\bsteps?\b|\bscript\b|\bcode\b|\bexample of\b|\bwith an example\b|"
-    r"\bhow (?:do|can|should|could|would) (?:i|you|we|one)\b|\bhow to\b|\bwho (?:invented|came|coined|made|"
-    r"wrote|founded)\b",
+    r"\bexplain\b|^\W*why\b|\bhow come\b|\bformula\b|\bsteps?\b|\bscript\b|\bcode\b|"
+    r"\bexample of\b|\bwith an example\b|"
+    r"\bhow (?:do|can|should|could|would) (?:i|you|we|one)\b|\bhow to\b|"
+    r"\bwho (?:invented|came|coined|made|wrote|founded)\b",
     re.IGNORECASE,
 )
 _COMPARES = re.compile(
@@ -243,9 +163,11 @@ class Question:
         """The places, years, levels, occupations and names that an answer must be about."""
         found = [*_places_in(self.text), *_YEAR.findall(self.text)]
         found += [match[0] for match in _LEVELS.finditer(self.text)]
-        found += [word for word in words(self.text) if _singular(word) in _OCCUPATIONS]
+        found += [word for word in words(self.text) if _singular(word) in OCCUPATIONS]
         found += [match[0] for match in _ROLE_BY_SUFFIX.finditer(self.text)]
-        found += [m[0] for m in _ROLE.finditer(self.text) if m[1].lower() not in FUNCTION_WORDS | _NO_ROLE]
+        found += [
+            m[0] for m in _ROLE.finditer(self.text) if m[1].lower() not in FUNCTION_WORDS | _NO_ROLE
+        ]
         found += [part for name in names(self.text) for part in name.split("/") if _is_name(part)]
         return tuple(dict.fromkeys(found))
 
@@ -304,17 +226,19 @@ def _one_form(text: str) -> str:
     plain = re.sub(r"\b(?:e\.g|i\.e|etc)\.?", " ", plain)
     plain = re.sub(r"\b([A-Z]{2,})s\b", r"\1", plain).lower()  # RSUs, KPIs
     plain = re.sub(r"is(ation|e|ed|es|ing)\b", r"iz\1", plain)
-    for phrase, form in _PHRASES.items():
+    for phrase, form in PHRASES.items():
         if phrase in plain:
             plain = re.sub(rf"(?<!\w){re.escape(phrase)}(?!\w)", form, plain)
     # "us" is a function word: the country gets a form of its own
-    marked = re.sub(r"(?<!\w)us(?= (?:market|national|average|salary|salaries|pay|in)\b)", "usa", plain)
+    marked = re.sub(
+        r"(?<!\w)us(?= (?:market|national|average|salary|salaries|pay|in)\b)", "usa", plain
+    )
     return re.sub(r"\b(in|the|for|of|across) us\b", r"\1 usa", marked)
 
 
 @lru_cache(maxsize=1)
 def _same() -> dict[str, str]:
-    return {stem(word): stem(line.split()[0]) for line in _SAME for word in line.split()}
+    return {stem(word): stem(line.split()[0]) for line in SYNONYMS for word in line.split()}
 
 
 @lru_cache(maxsize=1)

@@ -116,8 +116,11 @@ def _mixed_items(sentence: str, evidence: str, items: Sequence[str]) -> str:
             continue
         pieces = [set(content_stems(p)) - general for p in _JOINED.split(listed)]
         whole = all(
-            not piece or any(label and label - general <= piece <= item | label for item, label in
-                             zip(held, labels, strict=True))
+            not piece
+            or any(
+                label and label - general <= piece <= item | label
+                for item, label in zip(held, labels, strict=True)
+            )
             for piece in pieces
         )
         if not whole:

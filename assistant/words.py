@@ -4,38 +4,20 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from .lexicon import FUNCTION_WORDS
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:[+#]+)?")  # noqa: RUF001 a typed apostrophe
 _TERM = re.compile(r"[^\W_][\w.+#&'’/-]*[\w+#]|[^\W_]")  # noqa: RUF001 C++, A/B, Node.js, U.S
 
-FUNCTION_WORDS = frozenset(
-    """a about above after again against all also am among an and any are aren't as at be because
-    been before being below between both but by can can't cannot could couldn't did didn't do does
-    doesn't doing don't done down during each either else etc even ever every few for from further
-    get gets getting give given gives go goes going got had hadn't has hasn't have haven't having he
-    hence her here here's hers herself him himself his how however i i'd i'll i'm i've if in into is
-    isn't it it's its itself just know let let's like likely made make makes making many may me might
-    mine more most much must my myself need needn't needs neither no nor not now of off often on once
-    one only onto or other others ought our ours ourselves out over own per perhaps please quite
-    rather really s same say says shall she should shouldn't since so some someone something such t
-    tell than that that's the their theirs them themselves then there there's therefore these they
-    they're this those though through thus to together too toward towards under until up upon us use
-    used uses using usually very via want wants was wasn't way we we're well were weren't what
-    what's whatever when where whether which while who who's whom whose why will with within without
-    won't would wouldn't yes yet you you'd you'll you're you've your yours yourself explain describe
-    list name mention mentioned according document documents text source sources section sections
-    answer question kind kinds type types sort sorts thing things exactly actually currently
-    generally typically normally anything everything besides anybody somebody everybody anyone
-    someone everyone nobody stuff enough later actually really sure ask asks asked come comes came keep
-    keeps happen happens happened exact precise quoted quote tell told talk number numbers figure
-    figures long old lot lots bit kind good bad know known think find found look looks looking help
-    helps getting able basically mean means meant stand stands call calls called""".split()
-)
 NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothing".split())
 
 # Pairs of opposite directions: a sentence that says one where its evidence says the other is wrong.
 _OPPOSITES = (
     ("higher above more over exceed greater larger better", "lower below less under fewer smaller"),
-    ("increase rise grow grew growth gain raise surge climb", "decrease fall fell drop decline cut"),
+    (
+        "increase rise grow grew growth gain raise surge climb",
+        "decrease fall fell drop decline cut",
+    ),
     ("before earlier", "after later"),
     ("minimum least", "maximum most"),
     ("always must required mandatory requires", "optional may sometimes"),

@@ -35,8 +35,10 @@ def chunk_document(
     for section in document.sections:
         spans = list(_fitting(document.text, section, count_tokens, target))
         sizes = count_tokens([document.text[s.start : s.end] for s in spans])
-        for run in _runs(spans, sizes, target):
-            chunks.append(Chunk(document.source, section.path, run[0].start, run[-1].end, run))
+        chunks += [
+            Chunk(document.source, section.path, run[0].start, run[-1].end, run)
+            for run in _runs(spans, sizes, target)
+        ]
     return chunks
 
 
@@ -47,8 +49,10 @@ def embedding_text(document: Document, chunk: Chunk, count_tokens: CountTokens, 
     """
     lead = chunk.spans[0].lead
     headings = " > ".join(dict.fromkeys((document.title, *chunk.section)))
-    prefix = headings if lead is None or lead[0] >= chunk.start else (
-        f"{headings}\n{document.text[lead[0] : lead[1]]}"
+    prefix = (
+        headings
+        if lead is None or lead[0] >= chunk.start
+        else (f"{headings}\n{document.text[lead[0] : lead[1]]}")
     )
     body = document.text[chunk.start : chunk.end]
     while prefix and count_tokens([f"{prefix}\n{body}"])[0] > limit:
@@ -56,9 +60,7 @@ def embedding_text(document: Document, chunk: Chunk, count_tokens: CountTokens, 
     return f"{prefix}\n{body}" if prefix else body
 
 
-def _runs(
-    spans: Sequence[Span], sizes: Sequence[int], target: int
-) -> Iterator[tuple[Span, ...]]:
+def _runs(spans: Sequence[Span], sizes: Sequence[int], target: int) -> Iterator[tuple[Span, ...]]:
     """Spans in runs of at most `target` tokens, a list's lead-in kept with its first item."""
     run: list[Span] = []
     total = 0
@@ -74,9 +76,7 @@ def _runs(
         yield tuple(run)
 
 
-def _fitting(
-    text: str, section: Section, count_tokens: CountTokens, target: int
-) -> Iterator[Span]:
+def _fitting(text: str, section: Section, count_tokens: CountTokens, target: int) -> Iterator[Span]:
     """The section's spans; one over `target` tokens is cut at the last white space that fits."""
     sizes = count_tokens([text[s.start : s.end] for s in section.spans])
     for span, size in zip(section.spans, sizes, strict=True):

@@ -1,4 +1,4 @@
-"""Where the product keeps what it stores: the platform's folders, or all of it below CAREER_HOME."""
+"""Where the product keeps what it stores: platform folders, or all of it below CAREER_HOME."""
 
 import os
 from pathlib import Path

@@ -84,7 +84,7 @@ READERS: dict[str, Reader] = {
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 text with line ends as \\n, refused where it is something else."""
+    """UTF-8 text with line feeds as line ends, refused where it is something else."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise _Refused("is UTF-16, not UTF-8; save it as UTF-8")
     if b"\0" in data:

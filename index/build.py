@@ -75,9 +75,7 @@ def build(
     )
 
 
-def update(
-    name: str, embedder: Embedder, on_progress: OnProgress | None = None
-) -> BuildReport:
+def update(name: str, embedder: Embedder, on_progress: OnProgress | None = None) -> BuildReport:
     """Look again at the files and folders that index `name` was built from.
 
     Raises:
@@ -181,7 +179,8 @@ def _making(embedder: Embedder) -> dict[str, Any]:
 def _manifest(stored: store.Stored, roots: Sequence[Path], embedder: Embedder) -> dict[str, Any]:
     hashes = {d.source: d.sha256 for d in stored.documents}
     making = _making(embedder)
-    identity = json.dumps([making["embedder"]["weights"], making["chunker"], sorted(hashes.items())])
+    weights = making["embedder"]["weights"]
+    identity = json.dumps([weights, making["chunker"], sorted(hashes.items())])
     return {
         **making,
         "kind": "exact",

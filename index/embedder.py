@@ -1,5 +1,7 @@
-"""The embedder: texts become unit vectors, a few at once in numpy, many through
-sentence-transformers on the best device."""
+"""The embedder: texts become unit vectors.
+
+A few at once in numpy, many through sentence-transformers on the best device.
+"""
 
 import threading
 import time
@@ -158,7 +160,7 @@ def open_embedder(name: str, store: "ModelStore", device: str = "auto") -> Local
     """The embedder called `name`: of the catalogue, a local folder or a hub id.
 
     Raises:
-        ModelUnavailable: it is not here and cannot be fetched, or is no sentence-transformers model.
+        ModelUnavailable: it is not here and cannot be fetched, or is no embedder.
     """
     folder = store.resolve(name)
     needed = ("config.json", "tokenizer.json")
@@ -185,4 +187,4 @@ def quiet_transformers() -> None:
     """Keep weight-loading bars off stderr: our own bar tells what takes time."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()

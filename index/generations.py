@@ -4,7 +4,7 @@
     <data>/index/<name>/gen-000017/        manifest.json and the files that it lists with SHA-256
     <data>/index/<name>/.building-…        a write under way, or one that died; swept by the next
 
-A file is hashed whenever it is opened, and nothing parses bytes whose hash is not the published one.
+A file is hashed whenever it is opened; bytes whose hash is not the published one are not parsed.
 Only the current generation is kept: what was deleted is gone from the disk.
 """
 
@@ -20,8 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import IndexBusy, IndexCorrupt, IndexForeign, IndexMissing, UsageError
-from corpus.errors import from_os_error
+from corpus.errors import (
+    IndexBusy,
+    IndexCorrupt,
+    IndexForeign,
+    IndexMissing,
+    UsageError,
+    from_os_error,
+)
 from corpus.paths import data_folder
 
 FORMAT_VERSION = 1

@@ -22,9 +22,7 @@ from assistant.figures import figures, missing_figures
         ("GBP 40k", 40_000, 40_000, "£"),
     ],
 )
-def test_a_figure_is_read_as_value_and_unit(
-    text: str, low: float, high: float, unit: str
-) -> None:
+def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, unit: str) -> None:
     found = figures(text)
     assert [(f.low, f.high, f.unit) for f in found] == [(low, high, unit)]
 
