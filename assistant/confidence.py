@@ -100,8 +100,8 @@ def is_foreign(text: str, known_words: Container[str]) -> bool:
     known = sum(word in known_words or word in FUNCTION_WORDS for word in found)
     if len(found) < 3 or known * 2 > len(found):
         return False
-    language, sure = _identifier().classify(text.lower())
-    return bool(language != "en" and sure >= LANGUAGE_SURE)
+    likely = dict(_identifier().rank(text.lower()))
+    return bool(likely["en"] < 1 - LANGUAGE_SURE)
 
 
 @cache

@@ -1,11 +1,9 @@
 """The support check, with the real embedder: what may be displayed and what may not."""
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
 import pytest
 
 from assistant.support import SupportCheck
+from index.embedder import CachedEmbedder, LocalEmbedder
 
 SEATTLE = "Salary > Geographic Variations. Seattle, WA: 15-20% above the national average"
 BONUS = "Salary > Total Compensation. Annual Bonuses: 10-20% of base salary"
@@ -20,8 +18,8 @@ SECTOR_LIST = "Industry Adoption. The sectors with high demand include:\n- " + "
 
 
 @pytest.fixture(scope="module")
-def check(embed: Callable[[Sequence[str]], np.ndarray]) -> SupportCheck:
-    return SupportCheck(embed)
+def check(embedder: LocalEmbedder) -> SupportCheck:
+    return SupportCheck(CachedEmbedder(embedder).embed)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ def test_a_true_paraphrase_passes(check: SupportCheck, sentence: str, evidence: 
         ("Annual bonuses are not 10-20% of base salary.", BONUS, "denies"),
         ("A PhD must substitute for all of the years of experience.", PHD, "does not say"),
         ("Demand is low and continues to fall.", DEMAND, ""),
-        ("Kubernetes is a required skill.", DEGREE, "Kubernetes"),
+        ("Kubernetes is a required skill.", DEGREE, ""),
         ("Candidates enjoy free lunches and long holidays.", DEGREE, "does not say"),
     ],
 )
