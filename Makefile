@@ -51,13 +51,13 @@ STATE := cat pyproject.toml constraints.txt
 
 install: $(BIN)/pip
 	@$(STATE) | cmp -s - .venv/installed || { \
-	  echo 'installing into .venv (about 1.5 GB, some minutes) …' >&2; \
-	  $(BIN)/python -m pip install --quiet -c constraints.txt -e . && $(STATE) > .venv/installed; }
+	  echo 'installing into .venv (some minutes, about 2 GB) …' >&2; \
+	  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e . && $(STATE) > .venv/installed; }
 
 install-dev: $(BIN)/pip
 	@$(STATE) | cmp -s - .venv/installed-dev || { \
-	  echo 'installing into .venv, with the tools of the tests (about 1.5 GB, some minutes) …' >&2; \
-	  $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]' \
+	  echo 'installing into .venv, with the tools of the tests (some minutes, about 2 GB) …' >&2; \
+	  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[all,dev]' \
 	  && $(STATE) > .venv/installed && $(STATE) > .venv/installed-dev; }
 
 $(BIN)/pip:
