@@ -20,7 +20,7 @@ run: install
 
 ask: install
 	@test -n "$$Q" || { echo 'say what to ask: make ask Q="Which degree do I need?"' >&2; exit 2; }
-	@$(BIN)/career ask "$$Q"
+	@$(BIN)/career ask -- "$$Q"
 
 test:
 	@start=$$(date +%s); $(MAKE) --no-print-directory install-dev chromium || exit; \
