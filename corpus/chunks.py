@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from .sections import Document, Section, Span
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 TARGET_TOKENS = 200
 _PREFIX_SHARE = 3  # headings and lead-in may take a third of the limit
+_TOKEN_LENGTH = 20  # a run without spaces can be one token; longer ones count by their length
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -31,10 +32,10 @@ def chunk_document(
     `count_tokens` counts without the special tokens; `limit` is what may stand between them.
     """
     target = min(target, limit - limit // _PREFIX_SHARE)
-    chunks = []
+    chunks: list[Chunk] = []
     for section in document.sections:
         spans = list(_fitting(document.text, section, count_tokens, target))
-        sizes = count_tokens([document.text[s.start : s.end] for s in spans])
+        sizes = _sizes(document.text, spans, count_tokens, target)
         chunks += [
             Chunk(document.source, section.path, run[0].start, run[-1].end, run)
             for run in _runs(spans, sizes, target)
@@ -78,12 +79,20 @@ def _runs(spans: Sequence[Span], sizes: Sequence[int], target: int) -> Iterator[
 
 def _fitting(text: str, section: Section, count_tokens: CountTokens, target: int) -> Iterator[Span]:
     """The section's spans; one over `target` tokens is cut at the last white space that fits."""
-    sizes = count_tokens([text[s.start : s.end] for s in section.spans])
+    sizes = _sizes(text, section.spans, count_tokens, target)
     for span, size in zip(section.spans, sizes, strict=True):
         if size <= target:
             yield span
         else:
             yield from _cut(text, span, count_tokens, target)
+
+
+def _sizes(text: str, spans: Sequence[Span], count_tokens: CountTokens, target: int) -> list[int]:
+    """The tokens of each span; one that is too long anyway is counted by its length."""
+    longest = (target + 1) * _TOKEN_LENGTH
+    counted = count_tokens([text[s.start : min(s.end, s.start + longest)] for s in spans])
+    lengths = [(s.end - s.start) // _TOKEN_LENGTH for s in spans]
+    return [max(sizes) for sizes in zip(counted, lengths, strict=True)]
 
 
 def _cut(text: str, span: Span, count_tokens: CountTokens, target: int) -> Iterator[Span]:
@@ -97,4 +106,6 @@ def _cut(text: str, span: Span, count_tokens: CountTokens, target: int) -> Itera
             space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
             end = space if space > start else end
         yield replace(span, start=start, end=end)
-        start = end + len(text[end : span.end]) - len(text[end : span.end].lstrip())
+        start = end
+        while start < span.end and text[start].isspace():
+            start += 1

@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .errors import UsageError
 from .sections import Document, front_matter
@@ -36,16 +36,16 @@ def read_paths(paths: Sequence[Path]) -> Reading:
     """The documents in `paths` (files or folders), ordered by source.
 
     Raises:
-        UsageError: a path does not exist, or two files have the same source.
+        UsageError: a path does not exist or cannot be looked at, or two files have the same source.
     """
     documents: dict[str, tuple[Path, Document]] = {}
     unread: list[Unread] = []
     for path in paths:
-        for file, source in _files(path):
+        for file, source in _files(path, unread):
             try:
                 document = read_file(file, source)
             except _Refused as refusal:
-                unread.append(Unread(source, str(refusal)))
+                unread.append(_unread(source, str(refusal)))
                 continue
             _refuse_clash(documents, source, file)
             documents[source] = (file, document)
@@ -54,10 +54,13 @@ def read_paths(paths: Sequence[Path]) -> Reading:
 
 
 def read_file(path: Path, source: str) -> Document:
-    """The document in `path`, read by the reader of its ending."""
-    reader = READERS.get(path.suffix.lower())
+    """The document in `path`, read by the reader of the ending of its source."""
+    if not _is_utf8(source):
+        raise _Refused("has a name that is not UTF-8; rename it")
+    ending = PurePosixPath(source).suffix
+    reader = READERS.get(ending.lower())
     if reader is None:
-        raise _Refused(f"no reader for {path.suffix or 'files without an ending'}; {supported()}")
+        raise _Refused(f"has no reader for {ending or 'files without an ending'}; {supported()}")
     return reader(_bytes_of(path), source)
 
 
@@ -101,8 +104,11 @@ def _decode(data: bytes) -> str:
 
 def _bytes_of(path: Path) -> bytes:
     """The bytes of a regular file; anything else is not opened, and a link is not followed."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+        if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a device can already do something
+            raise _Refused("is not a regular file")
+        descriptor = os.open(path, flags)
     except OSError as error:
         raise _Refused(f"cannot be opened ({error.strerror}); check its permissions") from error
     with open(descriptor, "rb") as file:
@@ -117,23 +123,49 @@ def _bytes_of(path: Path) -> bytes:
             raise _Refused(f"cannot be read ({error.strerror})") from error
 
 
-def _files(path: Path) -> Iterator[tuple[Path, str]]:
+def _files(path: Path, unread: list[Unread]) -> Iterator[tuple[Path, str]]:
     """The file itself, or the visible files below a folder that have a reader, with sources.
 
-    Links below a folder are left alone: they could lead out of it.
+    Links below a folder are left alone: they could lead out of it. Folders that cannot be listed
+    are added to `unread`.
     """
-    if path.is_dir():
-        for folder, folders, names in os.walk(path, followlinks=False):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                file = Path(folder) / name
-                if name.startswith(".") or file.suffix.lower() not in READERS or file.is_symlink():
-                    continue
-                yield file, file.relative_to(path).as_posix()
-    elif path.exists():
+    if not stat.S_ISDIR(_mode(path)):
         yield path.resolve(), path.name
-    else:
-        raise UsageError(f"no such file or folder: {path}", "check the path")
+        return
+
+    def refuse(error: OSError) -> None:
+        place = Path(str(error.filename)).relative_to(path).as_posix()
+        unread.append(_unread(place, f"cannot be listed ({error.strerror}); check its permissions"))
+
+    for folder, folders, names in os.walk(path, onerror=refuse, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder) / name
+            if name.startswith(".") or file.suffix.lower() not in READERS or file.is_symlink():
+                continue
+            yield file, file.relative_to(path).as_posix()
+
+
+def _mode(path: Path) -> int:
+    if not _is_utf8(str(path)):
+        raise UsageError(f"{str(path)!r} is not UTF-8", "rename the file or folder")
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise UsageError(f"no such file or folder: {path}", "check the path") from error
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be looked at ({error.strerror})", "check the path and its permissions"
+        ) from error
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name from the file system is text: Python hands on other bytes as surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _unread(source: str, reason: str) -> Unread:
+    return Unread(source.encode("utf-8", "backslashreplace").decode("utf-8"), reason)
 
 
 def _refuse_clash(known: dict[str, tuple[Path, Document]], source: str, file: Path) -> None:

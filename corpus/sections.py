@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Any
 
 import sentencex
 from markdown_it import MarkdownIt
@@ -21,6 +22,10 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)",
 _PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
 _PLAIN_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
 _PLAIN_HEADING_WORDS = 9
+_FRONT_MATTER_LENGTH = 20_000
+_HEADING_LENGTH = 300
+_WINDOW = 10_000
+_NESTING = 60  # lists count twice; what is nested deeper would be left out
 
 
 @dataclass(frozen=True)
@@ -91,29 +96,48 @@ class _Block:
 
 def front_matter(text: str) -> dict[str, str]:
     """The plain `key: value` pairs of a YAML front matter; empty when there is none."""
-    found = _FRONT_MATTER.match(text)
+    return _front_matter(text)[0]
+
+
+def _front_matter(text: str) -> tuple[dict[str, str], int]:
+    """The pairs and where the text goes on; text between two rules is no front matter."""
+    found = _FRONT_MATTER.match(text[:_FRONT_MATTER_LENGTH])
     if not found:
-        return {}
+        return {}, 0
     import yaml
 
     try:
-        values = yaml.safe_load(found[1])
-    except yaml.YAMLError:
-        return {}
-    if not isinstance(values, dict):
-        return {}
-    return {str(k): str(v) for k, v in values.items() if isinstance(v, str | int | float)}
+        node = yaml.compose(found[1], Loader=yaml.SafeLoader)  # values stay as they are written
+    except (yaml.YAMLError, RecursionError):
+        return {}, 0
+    if not isinstance(node, yaml.MappingNode):
+        return {}, 0
+    scalar = yaml.ScalarNode
+    pairs = [(k, v) for k, v in node.value if isinstance(k, scalar) and isinstance(v, scalar)]
+    return {k.value: v.value for k, v in pairs if v.value}, found.end()
 
 
 def sentence_ranges(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """The sentences of `text[start:end]` as ranges without surrounding white space."""
     ranges = []
-    at = start
-    for piece in sentencex.segment("en", text[start:end]):
-        found = text.find(piece, at, end)
-        at = found + len(piece)
-        ranges.append(_trim(text, found, at))
+    for left, right in _windows(text, start, len(text) if end is None else end):
+        at = left
+        for piece in sentencex.segment("en", text[left:right]):
+            found = text.find(piece, at, right)
+            at = found + len(piece)
+            ranges.append(_trim(text, found, at))
     return [(a, b) for a, b in ranges if a < b]
+
+
+def _windows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """`text[start:end]` in parts that the segmenter, whose time grows as the square, can take."""
+    while end - start > _WINDOW:
+        full_stop = text.rfind(". ", start + 1, start + _WINDOW)
+        cut = full_stop if full_stop > 0 else text.rfind(" ", start + 1, start + _WINDOW)
+        cut = cut + 1 if cut > 0 else start + _WINDOW
+        yield start, cut
+        start = cut
+    yield start, end
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
@@ -141,10 +165,14 @@ def _sections(document: Document) -> Iterator[Section]:
 
 def _markdown_blocks(text: str) -> Iterator[_Block]:
     """Headings and spans of a CommonMark text with tables, in order."""
-    body = _FRONT_MATTER.match(text)
-    masked = re.sub(r"[^\n]", " ", body[0]) + text[body.end() :] if body else text
+    _, body = _front_matter(text)
+    masked = re.sub(r"[^\n]", " ", text[:body]) + text[body:]
     starts = _line_starts(masked)
-    tokens = MarkdownIt("commonmark").enable("table").parse(masked)
+    parser = MarkdownIt("commonmark", {"maxNesting": _NESTING}).enable("table")
+    references: dict[str, Any] = {}
+    # What stands inside a block is not parsed: that takes long and only headings need it.
+    tokens = parser.disable("inline").parse(masked, references)
+    parser.enable("inline")
     lead: tuple[int, int] | None = None
     header: tuple[int, int] | None = None
     depth = 0
@@ -155,11 +183,15 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
             continue
         start, end = _trim(text, starts[token.map[0]], starts[token.map[1]])
         if token.type == "heading_open":
-            yield _Block(level=int(token.tag[1]), title=_plain_inline(tokens[at + 1]))
+            (inline,) = parser.parseInline(tokens[at + 1].content[:_HEADING_LENGTH], references)
+            yield _Block(level=int(token.tag[1]), title=_plain_inline(inline))
             lead = None
         elif token.type == "tr_open":
-            if tokens[at - 1].type == "thead_open":
+            table = tokens[at - 2].map or [0, 0]
+            if tokens[at - 1].type == "thead_open" and table[1] - table[0] > 2:
                 header = (start, end)
+            elif tokens[at - 1].type == "thead_open":  # it stands alone
+                yield _Block(spans=(Span("row", start, end),))
             else:
                 yield _Block(spans=(Span("row", start, end, header),))
         elif token.type == "paragraph_open" and depth:
