@@ -260,7 +260,7 @@ def focus(question: Question, ranked: Ranked, rarity: Callable[[str], float]) ->
     ]
     best = max(weights)
     if best >= _SPECIFIC:
-        chosen = _singled_out(passage, wanted, weights)
+        chosen = _singled_out(passage, wanted, weights, compares=question.compares)
         if len(chosen) * 2 <= len(passage.spans):
             return chosen
     if len(passage.spans) <= _MOST_ITEMS:
@@ -270,16 +270,19 @@ def focus(question: Question, ranked: Ranked, rarity: Callable[[str], float]) ->
 
 
 def _singled_out(
-    passage: Passage, wanted: dict[str, float], weights: Sequence[float]
+    passage: Passage, wanted: dict[str, float], weights: Sequence[float], *, compares: bool
 ) -> tuple[Span, ...]:
-    """The items that, between them, hold the wanted words: each adds one that is still open."""
+    """The items that, between them, hold the wanted words: each adds one that is still open.
+
+    A comparison needs every item that holds one.
+    """
     left = dict(wanted)
     chosen: set[int] = set()
     for at in sorted(range(len(weights)), key=lambda i: (-weights[i], i)):
         stems = set(meaning_stems(passage.span_text(passage.spans[at])))
         gain = sum(left.get(stem, 0.0) for stem in stems)
         tied = bool(chosen) and weights[at] == max(weights)
-        if gain >= _SPECIFIC or tied:
+        if gain >= _SPECIFIC or tied or (compares and weights[at] > 0):
             chosen.add(at)
             left = {stem: w for stem, w in left.items() if stem not in stems}
     return tuple(passage.spans[at] for at in sorted(chosen))

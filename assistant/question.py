@@ -79,6 +79,11 @@ _COMPARES = re.compile(
     r"\b(?:has|have|is|are) the (?:most|fewest|best|worst|easiest|hardest|cheapest)\b",
     re.IGNORECASE,
 )
+_SETS_AGAINST = re.compile(
+    r"\bcompar\w+|\bversus\b|\bvs\b|\bdiffer\w*|\bbetween\b.*\band\b|\w+er\b.*\bor\b|"
+    r"\bmore\b.*\b(?:or|than)\b",
+    re.IGNORECASE,
+)
 _LIST = re.compile(
     r"\b(?:which|list|what are|what kinds?|what types?|what sorts?|name|examples?|all|every)\b|"
     r"\bwhat \w+s\b|\bwhat (?:\w+ ){1,3}(?:are|do|should|can|must)\b",
@@ -140,6 +145,11 @@ class Question:
     def wants_explanation(self) -> bool:
         """Whether it asks what something is or how it is done, not just to name things."""
         return bool(_EXPLAIN.search(self.text))
+
+    @cached_property
+    def compares(self) -> bool:
+        """Whether it sets things against each other."""
+        return bool(_SETS_AGAINST.search(self.text))
 
     @cached_property
     def wants_list(self) -> bool:
