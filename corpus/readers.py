@@ -106,7 +106,10 @@ def _bytes_of(path: Path) -> bytes:
     """The bytes of a regular file; anything else is not opened, and a link is not followed."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a device can already do something
+        kind = os.lstat(path).st_mode  # before it is opened: for a device that is an act
+        if stat.S_ISLNK(kind):
+            raise _Refused("is a link, which could lead out of the folder; name its target")
+        if not stat.S_ISREG(kind):
             raise _Refused("is not a regular file")
         descriptor = os.open(path, flags)
     except OSError as error:
@@ -126,8 +129,7 @@ def _bytes_of(path: Path) -> bytes:
 def _files(path: Path, unread: list[Unread]) -> Iterator[tuple[Path, str]]:
     """The file itself, or the visible files below a folder that have a reader, with sources.
 
-    Links below a folder are left alone: they could lead out of it. Folders that cannot be listed
-    are added to `unread`.
+    Linked folders below it are left alone; folders that cannot be listed are added to `unread`.
     """
     if not stat.S_ISDIR(_mode(path)):
         yield path.resolve(), path.name
@@ -141,9 +143,8 @@ def _files(path: Path, unread: list[Unread]) -> Iterator[tuple[Path, str]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder) / name
-            if name.startswith(".") or file.suffix.lower() not in READERS or file.is_symlink():
-                continue
-            yield file, file.relative_to(path).as_posix()
+            if not name.startswith(".") and file.suffix.lower() in READERS:
+                yield file, file.relative_to(path).as_posix()
 
 
 def _mode(path: Path) -> int:

@@ -105,13 +105,15 @@ def verify(name: str) -> dict[str, str]:
         IndexMissing, IndexCorrupt: there is no index, or not even its manifest is whole.
     """
     generation = generations.current(name)
-    results = {}
+    results: dict[str, str] = {}
     for file in generation.manifest["files"]:
         try:
             generation.read(file)
             results[file] = "ok"
         except IndexCorrupt as error:
             results[file] = error.message
+    if set(results.values()) != {"ok"} and generations.current(name).folder != generation.folder:
+        return verify(name)  # it was replaced while we read
     return results
 
 
@@ -154,6 +156,9 @@ def _embed(
             embedding_text(document, chunk, embedder.count_tokens, embedder.limit)
             for chunk in chunks[len(texts) :]
         ]
+    if not chunks:
+        first = documents[0].source
+        raise UsageError(f"nothing to index: {first} holds no text below its headings", supported())
     missing = [at for at, vector in enumerate(vectors) if vector is None]
     if missing:
         fresh = embedder.embed([texts[at] for at in missing], on_progress)

@@ -32,6 +32,7 @@ from corpus.paths import data_folder
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_GENERATION = re.compile(r"gen-[0-9]{6,12}")
 REBUILD = "rebuild it with: career index build PATH… --index {name}"
 
 
@@ -93,6 +94,8 @@ def current(name: str) -> Generation:
             data = (folder / pointer["generation"] / "manifest.json").read_bytes()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise _corrupt(name, "manifest.json is unreadable") from error
         if hashlib.sha256(data).hexdigest() != pointer["manifest"]:
             raise _corrupt(name, "manifest.json is not the file that was published")
         manifest = json.loads(data)
@@ -139,7 +142,8 @@ def publish(
     Order on disk: every file is synced, the folder renamed, the pointer replaced, the index folder
     synced. Killed or failed at any point, the old generation stays current.
     """
-    number = 1 + max((int(g.name[4:]) for g in folder.glob("gen-*")), default=0)
+    earlier = [one for one in folder.glob("gen-*") if _GENERATION.fullmatch(one.name)]
+    number = 1 + max((int(one.name[4:]) for one in earlier), default=0)
     building = folder / f".building-{uuid.uuid4().hex}"
     try:
         building.mkdir(mode=0o700)
@@ -175,7 +179,9 @@ def remove(name: str) -> None:
         for child in folder.iterdir():
             if child.name != "WRITER":
                 _remove(child)
-    _remove(folder)
+        with contextlib.suppress(OSError):  # Windows keeps the file that holds the lock
+            (folder / "WRITER").unlink()
+            folder.rmdir()
 
 
 def missing(name: str) -> IndexMissing:
@@ -191,9 +197,9 @@ def _read_pointer(name: str, folder: Path) -> dict[str, str]:
         generation, manifest = pointer["generation"], pointer["manifest"]
     except FileNotFoundError as error:
         raise missing(name) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _corrupt(name, "CURRENT is unreadable") from error
-    if not re.fullmatch(r"gen-\d{6,}", str(generation)):
+    if not _GENERATION.fullmatch(str(generation)):
         raise _corrupt(name, "CURRENT is unreadable")
     return {"generation": generation, "manifest": manifest}
 

@@ -4,9 +4,9 @@ Search finds chunks both ways and fuses the two rankings by reciprocal rank
 (Cormack, Clarke & Büttcher 2009).
 """
 
+import io
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,11 @@ import numpy as np
 import Stemmer
 
 from corpus.chunks import Chunk
-from corpus.errors import IndexForeign, IndexMissing
+from corpus.errors import IndexCorrupt, IndexForeign, IndexMissing
 from corpus.sections import Document, Span
 
 from .embedder import Embedder, Floats
-from .generations import Generation
+from .generations import Generation, current
 
 RRF_K = 60
 _DEPTH = 50  # ranks that each way contributes
@@ -191,7 +191,9 @@ def write(folder: Path, stored: Stored, embedded_texts: Sequence[str]) -> None:
     dense.add(stored.vectors)
     (folder / "vectors.faiss").write_bytes(faiss.serialize_index(dense).tobytes())
     words = bm25s.BM25()
-    words.index(tokenize(embedded_texts), show_progress=False)
+    tokens = tokenize(embedded_texts)
+    no_words = [[""]] * len(tokens)  # BM25 divides by the average length, so it needs one token
+    words.index(tokens if any(tokens) else no_words, show_progress=False)
     words.save(folder / "bm25", show_progress=False)
 
 
@@ -223,7 +225,7 @@ def read_document(generation: Generation, source: str) -> Document:
 
 
 def open_generation(generation: Generation, embedder: Embedder) -> Index:
-    """The index in `generation`, to be searched with `embedder`.
+    """The index in `generation`, or in the one that replaced it, to be searched with `embedder`.
 
     Raises:
         IndexForeign: it was embedded by another model.
@@ -237,7 +239,13 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
             f"rebuild it with: career index build PATH… --index {generation.name}"
             f", or set the embedder to {made_with['name']!r}",
         )
-    return Index(generation, read(generation), _read_words(generation))
+    try:
+        return Index(generation, read(generation), _read_words(generation))
+    except IndexCorrupt:
+        newer = current(generation.name)
+        if newer.folder == generation.folder:
+            raise
+        return open_generation(newer, embedder)  # it was replaced while we read
 
 
 def _no_source(name: str, source: str) -> IndexMissing:
@@ -248,11 +256,21 @@ def _no_source(name: str, source: str) -> IndexMissing:
 
 
 def _read_words(generation: Generation) -> bm25s.BM25:
-    """BM25 reads from a folder, so it gets one that holds the checked bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        for file in BM25_FILES:
-            (Path(folder) / Path(file).name).write_bytes(generation.read(file))
-        return bm25s.BM25.load(folder, show_progress=False, allow_pickle=False)
+    """BM25 from the checked bytes; `BM25.load` would need them in a folder on a disk with room."""
+    files = {Path(file).name: generation.read(file) for file in BM25_FILES}
+    parameters = json.loads(files["params.index.json"])
+    parameters.pop("version")
+    count = parameters.pop("num_docs")
+    arrays = {
+        name: np.load(io.BytesIO(files[f"{name}.csc.index.npy"]), allow_pickle=False)
+        for name in ("data", "indices", "indptr")
+    }
+    words = bm25s.BM25(**parameters)
+    words.scores = {**arrays, "num_docs": count}
+    words.vocab_dict = json.loads(files["vocab.index.json"])
+    words.unique_token_ids_set = set(words.vocab_dict.values())
+    words.nonoccurrence_array = None
+    return words
 
 
 def _chunk_to_dict(chunk: Chunk) -> dict[str, Any]:

@@ -1,0 +1,405 @@
+"""The index: what a build keeps and embeds, what is gone when it is deleted, and a stable order."""
+
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import bm25s
+import numpy as np
+import pytest
+
+from corpus.chunks import chunk_document, embedding_text
+from corpus.errors import IndexForeign, IndexMissing, UsageError
+from corpus.paths import SHIPPED_DOCUMENTS, data_folder
+from index import generations, store
+from index.build import build, recorded_paths, update, verify
+from index.embedder import LocalEmbedder, Progress
+from index.store import RRF_K, Hit, Index
+
+QUERIES = (
+    "Which degree does the role ask for?",
+    "salary in Boston",
+    "how do they train a model for a canary",
+    "deployment and monitoring",
+    "zyxwv",
+)
+WORDS = "pay leave pension degree python salary model teams remote travel training bonus".split()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three small documents."""
+    place = tmp_path / "documents"
+    place.mkdir()
+    (place / "a.md").write_text("# Pay\n\nThe salary is good.\n\n## Bonus\n\n- one\n- two\n")
+    (place / "b.txt").write_text("Leave\n\nEveryone has 30 days of leave a year.\n")
+    (place / "c.md").write_text("# Training\n\nThe teams train a model every week.\n")
+    return place
+
+
+@pytest.fixture(scope="module")
+def shipped(home: Path, embedder: LocalEmbedder) -> Index:
+    """The default index."""
+    return opened("default", embedder)
+
+
+def opened(name: str, embedder: LocalEmbedder) -> Index:
+    return store.open_generation(generations.current(name), embedder)
+
+
+def found(index: Index, embedder: LocalEmbedder, query: str, k: int = 10) -> list[Hit]:
+    return index.search(query, embedder.embed([query])[0], k=k)
+
+
+def content(name: str) -> store.Stored:
+    return store.read(generations.current(name))
+
+
+# --- the encoder
+
+
+def test_the_numpy_encoder_gives_the_vectors_of_sentence_transformers(
+    home: Path, embedder: LocalEmbedder, shipped: Index
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [shipped.document(c.source).text[c.start : c.end] for c in shipped.chunks[::6]]
+    texts += [
+        "x",
+        "?",
+        "a " * 600,
+        "Gehälter 💶 שלום e\u0301",
+        "one\n\ntwo\tthree",
+        "\u200b",
+    ]
+    folder = home / "models" / embedder.name
+    reference = SentenceTransformer(str(folder), device="cpu").encode(
+        texts, normalize_embeddings=True
+    )
+    ours = embedder.embed(texts)
+    assert ours.dtype == np.float32
+    assert ours.shape == reference.shape
+    assert np.abs(ours - reference).max() <= 1e-5
+    assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() <= 1e-5
+
+
+def test_an_empty_text_is_refused(embedder: LocalEmbedder) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        embedder.embed(["one", " \n"])
+
+
+# --- building
+
+
+def test_only_what_changed_is_embedded(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    first = build("own", [folder], embedder)
+    assert (first.added, first.embedded) == (("a.md", "b.txt", "c.md"), first.chunks)
+    again = build("own", [folder], embedder)
+    assert (again.embedded, again.added, again.changed, again.removed) == (0, (), (), ())
+    (folder / "c.md").write_text("# Training\n\nThe teams train two models every week.\n")
+    (folder / "b.txt").rename(folder / "d.txt")
+    report = update("own", embedder)
+    assert (report.added, report.changed, report.removed) == (("d.txt",), ("c.md",), ("b.txt",))
+    assert report.embedded == 2
+    assert report.generation > again.generation > first.generation
+
+
+def test_progress_tells_of_every_text(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    seen: list[Progress] = []
+    report = build("own", [folder], embedder, seen.append)
+    assert (seen[-1].done, seen[-1].total) == (report.chunks, report.chunks)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_incremental_builds_equal_a_clean_one(
+    seed: int, fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    place = tmp_path / "documents"
+    place.mkdir()
+    chance = random.Random(seed)
+    for step in range(6):
+        _change(place, chance)
+        build("grown", [place], embedder)
+        if step % 2:
+            build("clean", [place], embedder)
+            _same(embedder)
+            generations.remove("clean")
+
+
+def _change(place: Path, chance: random.Random) -> None:
+    """Add, change, rename or delete a document; one is always left."""
+    files = sorted(place.iterdir())
+    act = chance.choice(["add", "change", "rename", "delete"]) if len(files) > 1 else "add"
+    target = chance.choice(files) if files else place
+    if act == "delete":
+        target.unlink()
+    elif act == "rename":
+        target.rename(place / f"{chance.randrange(10**6)}.md")
+    else:
+        ending = chance.choice([".md", ".txt"])
+        file = target if act == "change" else place / f"{chance.randrange(10**6)}{ending}"
+        parts = [" ".join(chance.choices(WORDS, k=8)).capitalize() + "." for _ in range(4)]
+        file.write_text(f"## {chance.choice(WORDS)}\n\n" + "\n\n".join(parts))
+
+
+def _same(embedder: LocalEmbedder) -> None:
+    grown, clean = content("grown"), content("clean")
+    assert grown.documents == clean.documents
+    assert grown.chunks == clean.chunks
+    assert np.abs(grown.vectors - clean.vectors).max() <= 1e-5
+    one, other = opened("grown", embedder), opened("clean", embedder)
+    assert one.fingerprint == other.fingerprint
+    for query in QUERIES:
+        hits, expected = found(one, embedder, query), found(other, embedder, query)
+        assert [h.chunk for h in hits] == [h.chunk for h in expected]
+
+
+def test_deleted_means_gone_from_the_disk(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    (folder / "secret.md").write_text("# Secret\n\nThe quokka codeword is plinth-4711.\n")
+    build("own", [folder], embedder)
+    assert _on_disk(b"quokka"), "else this test could not fail"
+    (folder / "secret.md").unlink()
+    update("own", embedder)
+    for canary in (b"quokka", b"plinth", b"4711", b"secret.md"):
+        assert _on_disk(canary) == []
+    hits = found(opened("own", embedder), embedder, "quokka codeword plinth-4711")
+    assert all(hit.chunk.source != "secret.md" for hit in hits)
+
+
+def _on_disk(canary: bytes) -> list[Path]:
+    files = [path for path in data_folder().rglob("*") if path.is_file()]
+    return [file for file in files if canary in file.read_bytes()]
+
+
+def test_update_looks_again_at_what_was_named_and_drops_nothing_by_mistake(
+    fresh_home: Path, folder: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    single = tmp_path / "single.md"
+    single.write_text("Alone.")
+    build("own", [folder, single], embedder)
+    assert recorded_paths("own") == [folder, single]
+    single.unlink()
+    assert update("own", embedder).removed == ("single.md",)
+    shutil.move(folder, tmp_path / "unplugged")
+    with pytest.raises(UsageError, match="is gone"):
+        update("own", embedder)
+    assert [d.source for d in content("own").documents] == ["a.md", "b.txt", "c.md"]
+
+
+@pytest.mark.parametrize(
+    "texts", [{}, {"a.md": "# Only\n\n## headings\n"}, {"a.md": "---\n\n***\n"}, {"a.png": "x"}]
+)
+def test_nothing_to_index_is_said_and_leaves_nothing(
+    texts: dict[str, str], fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    place = tmp_path / "documents"
+    place.mkdir()
+    for name, text in texts.items():
+        (place / name).write_text(text)
+    with pytest.raises(UsageError, match=r"no documents below|nothing to index"):
+        build("own", [place], embedder)
+    assert generations.index_names() == []
+    with pytest.raises(IndexMissing):
+        generations.current("own")
+
+
+@pytest.mark.parametrize(
+    "text", ["😀😀😀", "The of and.", "?", "\u200b", "x" * 100_000, "日本語の文書。"]
+)
+def test_a_text_without_english_words_is_indexed_and_searched(
+    text: str, fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    (tmp_path / "the.md").write_text(text)
+    build("own", [tmp_path / "the.md"], embedder)
+    (first, *_) = found(opened("own", embedder), embedder, text[:200])
+    assert first.text in text
+
+
+def test_names_that_could_not_be_folders_are_refused(fresh_home: Path) -> None:
+    for name in ("", ".", "..", "a/b", "A", "-x", "a b", "x" * 65, "ä", "a\n", "a\0"):
+        with pytest.raises(UsageError, match="no index name"):
+            generations.index_folder(name)
+
+
+def test_foreign_folders_among_the_generations_do_no_harm(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    (fresh_home / "data" / "index" / "own" / "gen-old").mkdir(parents=True)
+    (fresh_home / "data" / "index" / "own" / "notes.txt").write_text("mine")
+    build("own", [folder], embedder)
+    assert set(verify("own").values()) == {"ok"}
+    assert generations.index_names() == ["own"]
+
+
+# --- searching
+
+
+def test_search_fuses_both_rankings_by_reciprocal_rank(
+    shipped: Index, embedder: LocalEmbedder
+) -> None:
+    for query in QUERIES:
+        vector = embedder.embed([query])[0]
+        dense = shipped.search(query, vector, k=50, lexical=False)
+        lexical = shipped.search(query, vector, k=50, dense=False)
+        scores: dict[int, float] = {}
+        for hit in (*dense, *lexical):
+            at = shipped.chunks.index(hit.chunk)
+            scores[at] = scores.get(at, 0.0) + 1 / (RRF_K + hit.rank)
+        expected = sorted(scores, key=lambda at: (-scores[at], at))[:10]
+        fused = shipped.search(query, vector, k=10)
+        assert [shipped.chunks.index(hit.chunk) for hit in fused] == expected
+        assert [hit.score for hit in fused] == pytest.approx([scores[at] for at in expected])
+
+
+def test_dense_search_is_exact(shipped: Index, embedder: LocalEmbedder) -> None:
+    vectors = content("default").vectors
+    for query in QUERIES:
+        vector = embedder.embed([query])[0]
+        products = vectors @ vector
+        best = np.argsort(-products, kind="stable")[:10]
+        hits = shipped.search(query, vector, k=10, lexical=False)
+        assert [hit.similarity for hit in hits] == pytest.approx(products[best], abs=1e-6)
+        assert [shipped.chunks.index(hit.chunk) for hit in hits] == best.tolist()
+
+
+def test_lexical_search_is_bm25_over_text_and_headings(
+    shipped: Index, embedder: LocalEmbedder
+) -> None:
+    (document,) = shipped.documents
+    limit = embedder.limit
+    chunks = chunk_document(document, embedder.count_tokens, limit=limit)
+    texts = [embedding_text(document, chunk, embedder.count_tokens, limit) for chunk in chunks]
+    reference = bm25s.BM25()
+    reference.index(store.tokenize(texts), show_progress=False)
+    for query in ("pay in Boston", "degree", "deployment and monitoring of models"):
+        scores = reference.get_scores(store.tokenize([query])[0])
+        best = [int(at) for at in np.argsort(-scores, kind="stable")[:10] if scores[at] > 0]
+        hits = shipped.search(query, embedder.embed([query])[0], k=10, dense=False)
+        assert [shipped.chunks.index(hit.chunk) for hit in hits] == best
+    assert shipped.search("zyxwv", embedder.embed(["zyxwv"])[0], k=10, dense=False) == []
+
+
+def test_order_is_stable_and_ties_go_to_what_stands_first(
+    fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    place = tmp_path / "documents"
+    place.mkdir()
+    for name in "edcba":
+        (place / name).mkdir()
+        (place / name / "same.md").write_text("# Pay\n\nThe salary is good.\n")
+    build("own", [place], embedder)
+    orders = []
+    for _ in range(3):
+        hits = found(opened("own", embedder), embedder, "salary")
+        orders.append([hit.chunk.source for hit in hits])
+    assert orders == [[f"{name}/same.md" for name in "abcde"]] * 3
+
+
+def test_hits_are_the_stored_characters(shipped: Index, embedder: LocalEmbedder) -> None:
+    for query in QUERIES:
+        for hit in found(shipped, embedder, query, k=50):
+            document = shipped.document(hit.chunk.source)
+            assert document.text[hit.chunk.start : hit.chunk.end] == hit.text
+            assert -1 <= hit.similarity <= 1
+    assert shipped.document("senior-ai-ml-engineer.md").text == (
+        SHIPPED_DOCUMENTS / "senior-ai-ml-engineer.md"
+    ).read_text("utf-8")
+    with pytest.raises(IndexMissing, match="no source"):
+        shipped.document("nope.md")
+
+
+# --- generations
+
+
+def test_readers_keep_the_generation_that_they_opened(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    build("own", [folder], embedder)
+    reader = opened("own", embedder)
+    before = [found(reader, embedder, query) for query in QUERIES]
+    (folder / "a.md").write_text("Something else altogether.")
+    (folder / "b.txt").unlink()
+    update("own", embedder)
+    assert not reader.generation.folder.exists()
+    assert [found(reader, embedder, query) for query in QUERIES] == before
+    assert "Everyone has 30 days" in reader.document("b.txt").text
+    assert opened("own", embedder).generation.folder != reader.generation.folder
+
+
+def test_an_index_can_be_opened_while_it_is_replaced(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    states = {}
+    for text in ("One state of the world.", "Another state of the world."):
+        (folder / "a.md").write_text(text)
+        build("own", [folder], embedder)
+        states[opened("own", embedder).fingerprint] = content("own").documents
+    done = threading.Event()
+
+    def publish() -> None:
+        try:
+            for turn in range(15):
+                (folder / "a.md").write_text(
+                    f"{'Another' if turn % 2 else 'One'} state of the world."
+                )
+                build("own", [folder], embedder)
+        finally:
+            done.set()
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    generations_seen = set()
+    while not done.is_set():
+        index = opened("own", embedder)
+        assert index.documents == states[index.fingerprint], "a mixture of two generations"
+        assert set(verify("own").values()) == {"ok"}
+        generations_seen.add(index.generation.folder)
+    publisher.join()
+    assert len(generations_seen) > 3
+
+
+def test_an_index_is_bound_to_its_embedder(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    build("own", [folder], embedder)
+    other = LocalEmbedder("other-model", fresh_home / "models" / embedder.name, "f" * 64)
+    with pytest.raises(IndexForeign) as refusal:
+        opened("own", other)
+    assert "all-minilm-l6-v2" in refusal.value.message
+    assert "other-model" in refusal.value.message
+    assert "career index build" in refusal.value.remedy
+    assert build("own", [folder], other).embedded == 3 + 1, "vectors of another model are not kept"
+
+
+MANIFEST: dict[str, Callable[[object], bool]] = {
+    "format": lambda value: value == generations.FORMAT_VERSION,
+    "kind": lambda value: value == "exact",
+    "dimension": lambda value: value == 384,
+    "embedder": lambda value: isinstance(value, dict) and len(str(value["weights"])) == 64,
+    "chunker": lambda value: isinstance(value, dict) and bool(value["version"]),
+    "files": lambda value: (
+        isinstance(value, dict)
+        and all(len(file["sha256"]) == 64 and file["bytes"] >= 0 for file in value.values())
+    ),
+}
+
+
+def test_the_manifest_says_what_the_index_was_made_of(shipped: Index) -> None:
+    manifest = shipped.generation.manifest
+    for key, holds in MANIFEST.items():
+        assert holds(manifest[key]), key
+    assert manifest["chunks"] == len(shipped.chunks)
+    assert set(manifest["documents"]) == {document.source for document in shipped.documents}
+    listed = set(manifest["files"])
+    folder = shipped.generation.folder
+    assert listed == {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } - {"manifest.json"}
