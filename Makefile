@@ -1,6 +1,7 @@
 # make run opens the chat, make test proves that it works. Both need Python 3.11 or newer, no more.
 
 PYTHON ?= python3
+INDEX ?= default
 BIN := .venv/bin
 export Q
 
