@@ -36,8 +36,9 @@ _LEGEND = (
     "The rest: the model's, checked against what it cites.</p>"
 )
 _LIMITS = (
-    f'<p class="hint">Kept on this machine: {", ".join(sorted(READERS))}; up to {MAX_FILES} files '
-    f"of {MAX_BYTES // 1_000_000} MB at once. The name of an earlier upload replaces it.</p>"
+    f'<p class="hint">Readable are {", ".join(sorted(READERS))}; up to {MAX_FILES} files of '
+    f"{MAX_BYTES // 1_000_000} MB at once. They stay on this machine. A file with the name of an "
+    "earlier upload replaces it.</p>"
 )
 _PLAIN = {"apply_default_css": False, "js_on_load": None}
 _POLL_S = 0.7
@@ -102,8 +103,8 @@ class Chat:
                         height=64,
                         elem_id="files",
                     )
-                    gr.HTML(_LIMITS, **_PLAIN)
                     self._uploaded = gr.HTML("", elem_id="uploaded", **_PLAIN)
+                    gr.HTML(_LIMITS, **_PLAIN)
 
     def _wire(self) -> None:
         shown = [self._transcript, self._source, self._box, self._ask, self._stop, self._clear]

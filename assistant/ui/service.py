@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,17 +124,9 @@ class Service:
 
     def _load(self) -> None:
         try:
-            llm = StoppableLLM(
-                open_llm(self._settings.llm, self._settings, ModelStore(), self._fetching)
-            )
-            assistant = Assistant.open(
-                index=self.index_name,
-                llm=llm,
-                settings=self._settings,
-                on_models=self._fetching,
-                on_index=self._indexing,
-            )
-            self.state = Ready(assistant, llm)
+            ready = self._open()
+            self.state = ready
+            _warm_up(ready)
         except CareerError as error:
             self.state = error
         except Exception as error:  # shown in the page; its text may hold what a document says
@@ -144,9 +136,35 @@ class Service:
         finally:
             self._starting.release()
 
+    def _open(self) -> Ready:
+        llm = StoppableLLM(
+            open_llm(self._settings.llm, self._settings, ModelStore(), self._fetching)
+        )
+        try:
+            assistant = Assistant.open(
+                index=self.index_name,
+                llm=llm,
+                settings=self._settings,
+                on_models=self._fetching,
+                on_index=self._indexing,
+            )
+        except BaseException:
+            llm.close()
+            raise
+        return Ready(assistant, llm)
+
     def _fetching(self, what: str, done: int, total: int) -> None:
         size = f" ({done / 1e6:,.0f} of {total / 1e6:,.0f} MB)" if total else ""
         self.state = Loading(f"Loading the models… {what}{size}")
 
     def _indexing(self, progress: Progress) -> None:
         self.state = Loading(f"Indexing the documents… {progress.done:,} of {progress.total:,}")
+
+
+def _warm_up(ready: Ready) -> None:
+    """Load what is loaded on first use while the user still reads and types."""
+    with suppress(Exception):  # the first answer will tell what is wrong
+        ready.assistant.search("salary")
+        if not ready.assistant.settings.llm.startswith(("http://", "https://")):
+            for _ in ready.llm.stream([("user", "Hello")], max_tokens=1):
+                pass

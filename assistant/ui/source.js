@@ -3,7 +3,7 @@ const narrow = () => window.matchMedia("(max-width: 860px)").matches;
 const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const panel = () => element.querySelector(".source");
 
-window.careerShowOpen = () => {
+const showOpen = () => {
   const { exchange, mark, section } = panel()?.dataset ?? {};
   for (const button of document.querySelectorAll("#transcript button[data-exchange]")) {
     const open = button.dataset.exchange === exchange
@@ -13,19 +13,31 @@ window.careerShowOpen = () => {
   }
 };
 
-watch("value", () => {
+// The quoted words within the panel; on a phone, the panel within the page once it was asked for.
+const reveal = (wanted) => {
   const text = element.querySelector(".text");
   const quote = [...element.querySelectorAll("mark")].find((mark) => !mark.closest(".md"));
   if (text) {
     const top = quote ? quote.getBoundingClientRect().top - text.getBoundingClientRect().top : 0;
     text.scrollTop += top - text.clientHeight / 4;
   }
-  window.careerShowOpen();
-  if (window.careerWanted && narrow()) {
+  if (wanted && narrow()) {
     panel()?.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
   }
-  window.careerWanted = false;
+};
+
+let wanted = false;
+watch("value", () => {
+  showOpen();
+  reveal(wanted);
+  wanted = false;
 });
+
+window.careerSource = {
+  showOpen,
+  want: () => { wanted = true; },
+  reveal: () => reveal(true),
+};
 
 element.addEventListener("click", (event) => {
   if (!event.target.closest("button.back")) return;

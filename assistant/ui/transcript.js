@@ -18,8 +18,10 @@ element.addEventListener("click", (event) => {
   if (example !== undefined) {
     trigger("ask_example", { example: Number(example) });
     if (!narrow()) document.querySelector("#question textarea")?.focus();
+  } else if (button.classList.contains("open")) {
+    window.careerSource?.reveal();
   } else if (exchange !== undefined) {
-    window.careerWanted = true;
+    window.careerSource?.want();
     const place = mark === undefined ? { section: Number(section) } : { mark: Number(mark) };
     trigger("open_source", { exchange: Number(exchange), ...place });
   }
@@ -38,7 +40,7 @@ watch("value", () => {
   for (const details of element.querySelectorAll("details")) {
     details.open = opened.has(key(details));
   }
-  window.careerShowOpen?.();
+  window.careerSource?.showOpen();
   const now = element.querySelectorAll(".exchange").length;
   if (now > exchanges) toTop(element.querySelector(".exchange:last-child"));
   exchanges = now;
