@@ -1,29 +1,33 @@
 """Evidence: the found sections cut into passages, ranked by how they bear on the question.
 
-A passage is what a person would quote: a sentence, or a whole list or table with its lead-in. The
-ranking weights were fitted on the development half of `eval/cases/career.jsonl`
-(docs/decisions/0003-evidence.md).
+A passage is what a person would quote: a sentence, or a whole list or table with its lead-in. Cheap
+signals choose the passages that the reranker reads; both together rank those
+(docs/decisions/0003-evidence.md, 0006-reranker.md).
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from corpus.chunks import Chunk
-from corpus.sections import Span
+from corpus.sections import Document, Span
 from index.embedder import Floats
 from index.store import Hit, Index
 
 from .question import Question, forms_of, meaning_stems
+from .reranker import Reranker
 
 _MOST_SPANS = 60  # a longer section is not offered whole, only its found chunk
 _MOST_ITEMS = 10  # a longer list is cut to the items nearest to the question
 _KEPT_ITEMS = 6
+_FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says little
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
+_PRIOR = 2.0  # weight of the cheap signals beside the reranker's log-odds
+_RERANKED = 10  # passages that the reranker reads
 
 Embed = Callable[[Sequence[str]], Floats]
 
@@ -82,6 +86,12 @@ class Passage:
         own = self.text[slice(*self.intro)] if self.menu and self.intro else self.words
         return frozenset(meaning_stems(f"{self.title}. {self.heading}. {own}"))
 
+    def scored(self, spans: Sequence[Span]) -> str:
+        """What the reranker reads of `spans`: title, headings and lead-in, then their text."""
+        before = " > ".join((self.title, *self.section))
+        told = "; ".join(map(self.span_text, spans))
+        return f"{before}. {self.intro_text} {told}" if self.intro else f"{before}. {told}"
+
     def span_text(self, span: Span) -> str:
         """One span as people read it."""
         return readable(self.text[span.start : span.end])
@@ -89,22 +99,21 @@ class Passage:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A passage with its score for a question and what the score was made of."""
+    """A passage with its score for a question."""
 
     passage: Passage
     score: float
-    dense: float  # cosine of question and chunk
-    nearest: float  # highest cosine of question and span
-    coverage: float  # share of the question's words found, by rarity
-    similarities: tuple[float, ...] = field(repr=False, default=())  # of the spans
+    similarities: tuple[float, ...] = field(repr=False, default=())  # cosines of question and spans
+    answers: float = -math.inf  # log-odds that it answers, by the reranker; unread passages: none
 
 
 class Ranker:
     """Ranks the passages of found chunks."""
 
-    def __init__(self, index: Index, embed: Embed) -> None:
+    def __init__(self, index: Index, embed: Embed, reranker: Reranker) -> None:
         self._index = index
         self._embed = embed
+        self._reranker = reranker
         self._headings: dict[str, frozenset[str]] = {}
 
     def rank(self, question: Question, vector: Floats, hits: Sequence[Hit]) -> list[Ranked]:
@@ -125,13 +134,39 @@ class Ranker:
             )
             nearest = max(found) if passage.intro is None else max(introduced, *found)
             ranked.append(self._score(question, passage, dense, nearest, found))
-        return sorted(ranked, key=lambda r: (-r.score, r.passage.source, r.passage.start))
+        likely = sorted(ranked, key=_best_first)[:_RERANKED]
+        return sorted(self._reranked(question, likely), key=_best_first)
+
+    def _reranked(self, question: Question, likely: Sequence[Ranked]) -> list[Ranked]:
+        """`likely` with what the reranker says of them."""
+        texts = [r.passage.scored(r.passage.spans) for r in likely]
+        answers = self._reranker.score(question.text, texts).tolist()
+        return [
+            replace(r, answers=said, score=_PRIOR * r.score + said)
+            for r, said in zip(likely, answers, strict=True)
+        ]
 
     def rarity(self, stem: str) -> float:
         """The inverse document frequency of `stem` among the chunks; 0 where it never occurs."""
         seen = max(self._index.chunks_with(form) for form in forms_of(stem))
         total = len(self._index.chunks)
         return math.log(1 + (total - seen + 0.5) / (seen + 0.5)) if seen else 0.0
+
+    def focus(self, question: Question, ranked: Ranked) -> tuple[Span, ...]:
+        """The spans of a list that answer `question`: those its words single out, else all.
+
+        Where some are singled out, the one that the reranker likes best is among them. A list of up
+        to three items stays whole; one of more than ten is cut to the six nearest to the question.
+        """
+        passage = ranked.passage
+        if len(passage.spans) <= _FEW_ITEMS:
+            return passage.spans
+        chosen = _by_words(question, ranked, self.rarity)
+        if len(chosen) == len(passage.spans) or len(passage.spans) > _MOST_SPANS:
+            return chosen
+        texts = [passage.scored([span]) for span in passage.spans]
+        best = passage.spans[int(self._reranker.score(question.text, texts).argmax())]
+        return tuple(span for span in passage.spans if span in chosen or span == best)
 
     def section_context(self, passage: Passage) -> str:
         """What the passage's section says as a whole, with title, scope and headings."""
@@ -142,19 +177,6 @@ class Ranker:
     def most_rare(self) -> float:
         """The rarity of a word that stands in no chunk."""
         return math.log(1 + (len(self._index.chunks) + 0.5) / 0.5)
-
-    def strangeness(
-        self, question: Question, stems: Sequence[str], passage: Passage
-    ) -> dict[str, float]:
-        """For each of `stems`, how far its word in the question is from the passage, in [0, 1]."""
-        if not stems:
-            return {}
-        written = {stem: word for word in question.words for stem in meaning_stems(word)}
-        texts = [t for t in (passage.intro_text, *map(passage.span_text, passage.spans)) if t]
-        given = self._embed([*texts, passage.heading])  # (texts + 1, dim)
-        asked = self._embed([written.get(stem, stem) for stem in stems])
-        nearest = (asked @ given.T).max(axis=1)
-        return {s: float(1.0 - max(0.0, n)) for s, n in zip(stems, nearest.tolist(), strict=True)}
 
     def _score(
         self,
@@ -182,14 +204,16 @@ class Ranker:
             + 0.9 * (len(passage.spans) > 1)
             - 1.2 * passage.menu
         )
-        return Ranked(passage, score, dense, nearest, coverage, found)
+        return Ranked(passage, score, found)
 
     def _passages(self, hits: Sequence[Hit]) -> Iterator[Passage]:
         """The passages of the sections in which `hits` stand, each once."""
         seen: set[tuple[str, int]] = set()
         for hit in hits:
             spans = self._section_spans(hit.chunk)
-            for passage in self._cut(hit.chunk, spans):
+            document = self._index.document(hit.chunk.source)
+            headings = self._headings_of(document)
+            for passage in _cut(document, hit.chunk.section, spans, headings):
                 if (passage.source, passage.start) not in seen:
                     seen.add((passage.source, passage.start))
                     yield passage
@@ -199,40 +223,58 @@ class Ranker:
         spans = [span for c in chunks for span in c.spans]
         return spans if len(spans) <= _MOST_SPANS else list(chunk.spans)
 
-    def _cut(self, chunk: Chunk, spans: Sequence[Span]) -> Iterator[Passage]:
-        document = self._index.document(chunk.source)
-        text = document.text
-        groups: list[list[Span]] = []
-        for span in spans:
-            joins = groups and span.kind != "sentence" and groups[-1][-1].kind == span.kind
-            if joins and groups[-1][-1].lead == span.lead:
-                groups[-1].append(span)
-            else:
-                groups.append([span])
-        for at, group in enumerate(groups):
-            first = group[0]
-            after = groups[at + 1][0] if at + 1 < len(groups) else None
-            if after and first.kind == "sentence" and _introduces(text, first, after):
-                continue  # it stands with the list that follows
-            before = groups[at - 1][-1] if at else None
-            introduced = before is not None and _introduces(text, before, first)
-            yield Passage(
-                chunk.source,
-                document.title,
-                chunk.section,
-                document.meta.get("scope", ""),
-                text,
-                tuple(group),
-                (before.start, before.end) if before and introduced else None,
-                self._is_menu(chunk.source, text, group),
-            )
+    def _headings_of(self, document: Document) -> frozenset[str]:
+        if document.source not in self._headings:
+            self._headings[document.source] = _headings(document)
+        return self._headings[document.source]
 
-    def _is_menu(self, source: str, text: str, group: Sequence[Span]) -> bool:
-        if source not in self._headings:
-            sections = self._index.document(source).sections
-            self._headings[source] = frozenset(h.lower() for s in sections for h in s.path)
-        titles = [text[s.start : s.end].lower() in self._headings[source] for s in group]
-        return len(titles) > 1 and sum(titles) * 2 > len(titles)
+
+def passages_of(document: Document) -> Iterator[Passage]:
+    """All passages of `document`, in reading order."""
+    headings = _headings(document)
+    for section in document.sections:
+        yield from _cut(document, section.path, section.spans, headings)
+
+
+def _headings(document: Document) -> frozenset[str]:
+    return frozenset(heading.lower() for s in document.sections for heading in s.path)
+
+
+def _cut(
+    document: Document, section: tuple[str, ...], spans: Sequence[Span], headings: frozenset[str]
+) -> Iterator[Passage]:
+    """The passages that `spans` of one section make."""
+    text = document.text
+    groups: list[list[Span]] = []
+    for span in spans:
+        joins = groups and span.kind != "sentence" and groups[-1][-1].kind == span.kind
+        if joins and groups[-1][-1].lead == span.lead:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    for at, group in enumerate(groups):
+        first = group[0]
+        after = groups[at + 1][0] if at + 1 < len(groups) else None
+        if after and first.kind == "sentence" and _introduces(text, first, after):
+            continue  # it stands with the list that follows
+        before = groups[at - 1][-1] if at else None
+        introduced = before is not None and _introduces(text, before, first)
+        titles = [text[s.start : s.end].lower() in headings for s in group]
+        yield Passage(
+            document.source,
+            document.title,
+            section,
+            document.meta.get("scope", ""),
+            text,
+            tuple(group),
+            (before.start, before.end) if before and introduced else None,
+            menu=len(titles) > 1 and sum(titles) * 2 > len(titles),
+        )
+
+
+def _best_first(ranked: Ranked) -> tuple[float, str, int]:
+    """Sorts by score; ties go to the place in the document."""
+    return -ranked.score, ranked.passage.source, ranked.passage.start
 
 
 def _introduces(text: str, before: Span, after: Span) -> bool:
@@ -244,11 +286,10 @@ def _introduces(text: str, before: Span, after: Span) -> bool:
     )
 
 
-def focus(question: Question, ranked: Ranked, rarity: Callable[[str], float]) -> tuple[Span, ...]:
-    """The spans of a list that answer the question: those that its words single out, else all.
-
-    A list of more than ten items is cut to the six nearest to the question.
-    """
+def _by_words(
+    question: Question, ranked: Ranked, rarity: Callable[[str], float]
+) -> tuple[Span, ...]:
+    """The spans that the question's words single out, else all of them or those nearest to it."""
     passage = ranked.passage
     if not passage.is_list or len(passage.spans) == 1:
         return passage.spans

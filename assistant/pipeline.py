@@ -24,11 +24,12 @@ from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
 from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
-from .evidence import Passage, Ranked, Ranker, focus, readable
+from .evidence import Passage, Ranked, Ranker, readable
 from .figures import missing_figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
+from .reranker import Reranker
 from .settings import Settings, load_settings
 from .support import FINGERPRINT, SupportCheck, Verdict
 from .words import content_stems
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_SECOND = 1.5  # a passage this close to the best one's score is part of the answer
-_SECOND_WHEN_SAID = 0.8  # … when the best one holds all the words of the question
-_SAID = 0.95
+_SECOND = 4.0  # a second passage this close to the best one's score is part of the answer
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
@@ -99,13 +98,16 @@ class _Unit:
 class Assistant:
     """Answers questions from one open index with one LLM. Safe to use from several threads."""
 
-    def __init__(self, index: Index, embedder: Embedder, llm: LLM, settings: Settings) -> None:
+    def __init__(
+        self, index: Index, embedder: Embedder, reranker: Reranker, llm: LLM, settings: Settings
+    ) -> None:
         self.index = index
         self.settings = settings
         self._embedder = embedder
+        self._reranker = reranker
         self._llm = llm
         self._cache = CachedEmbedder(embedder)
-        self._ranker = Ranker(index, self._cache.embed)
+        self._ranker = Ranker(index, self._cache.embed, reranker)
         self._check = SupportCheck(self._cache.embed)
 
     @classmethod
@@ -127,13 +129,14 @@ class Assistant:
         models.resolve(settings.embedder, progress=on_models)
         embedder = open_embedder(settings.embedder, models, settings.device)
         opened = open_index(index, embedder, on_index)
+        reranker = Reranker.open(models)
         wanted = llm if llm is not None else settings.llm
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
-        return cls(opened, embedder, model, settings)
+        return cls(opened, embedder, reranker, model, settings)
 
     def with_index(self, index: Index) -> "Assistant":
         """The same models over another open index."""
-        return Assistant(index, self._embedder, self._llm, self.settings)
+        return Assistant(index, self._embedder, self._reranker, self._llm, self.settings)
 
     @property
     def embedder(self) -> Embedder:
@@ -148,7 +151,7 @@ class Assistant:
         """The answer to `question` from the indexed documents, or that they do not answer it.
 
         Raises:
-            UsageError: the question is empty or longer than 4,000 characters.
+            UsageError: the question is empty, longer than 4,000 characters or no valid text.
         """
         return record.final_answer(self.stream(question, history=history))
 
@@ -221,13 +224,15 @@ class Assistant:
                 continue
             part = Question(text)
             best = ranked[0]
-            margin = _SECOND_WHEN_SAID if best.coverage > _SAID else _SECOND
-            close = [r for r in ranked[:3] if r.score >= best.score - margin]
-            chosen = [_Unit(r.passage, focus(part, r, self._ranker.rarity)) for r in close]
-            sure = confidence(signals(part, ranked, chosen[0].spans, self._ranker))
+            spans = self._ranker.focus(part, best)
+            sure = confidence(signals(part, ranked, spans, self._ranker))
             surest = max(surest, sure)
-            if sure >= self.settings.abstain_below:
-                units += [unit for unit in chosen[:2] if unit not in units]
+            if sure < self.settings.abstain_below:
+                continue
+            chosen = [_Unit(best.passage, spans)]
+            if len(ranked) > 1 and ranked[1].score >= best.score - _SECOND:
+                chosen.append(_Unit(ranked[1].passage, self._ranker.focus(part, ranked[1])))
+            units += [unit for unit in chosen if unit not in units]
         return units, surest
 
     def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
@@ -383,6 +388,8 @@ def _valid(question: str) -> str:
             f"the question has {len(question):,} characters",
             f"ask in at most {MAX_CHARACTERS:,}",
         )
+    if not question.isascii() and any("\ud800" <= char <= "\udfff" for char in question):
+        raise UsageError("the question holds half a character", "send it as UTF-8")
     return " ".join(question.split())
 
 

@@ -63,16 +63,6 @@ _UNITS = {
         r"\bhow old\b|\b(?:average|what) age\b": r"\baged?\b|\bold\b",
     }.items()
 }
-_EXPLAIN = re.compile(
-    r"\bhow (?:does|do|is|are|was|were|can|could|would)\b.*\b(?:works?|calculated|computed|done|"
-    r"made|measured|defined|built)\b|\bwhat (?:is|are) (?:an? |the )?[\w-]+(?: [\w-]+)?\s*\??$|"
-    r"\bdifference between\b|\bmeaning of\b|\bwhat does .+ mean\b|\bstand for\b|"
-    r"\bexplain\b|^\W*why\b|\bhow come\b|\bformula\b|\bsteps?\b|\bscript\b|\bcode\b|"
-    r"\bexample of\b|\bwith an example\b|"
-    r"\bhow (?:do|can|should|could|would) (?:i|you|we|one)\b|\bhow to\b|"
-    r"\bwho (?:invented|came|coined|made|wrote|founded)\b",
-    re.IGNORECASE,
-)
 _COMPARES = re.compile(
     r"\b(?:better|worse|faster|slower|easier|harder|safer|cheaper|preferable|superior)\b.*\b(?:than|or)\b|"
     r"\bor\b.*\b(?:better|worse|faster|slower|easier|harder|safer|cheaper|preferable|superior)\b|"
@@ -140,11 +130,6 @@ class Question:
                 return True
         compares = _COMPARES.search(self.text)
         return bool(compares and not figures(quoted) and not _COMPARES.search(context))
-
-    @cached_property
-    def wants_explanation(self) -> bool:
-        """Whether it asks what something is or how it is done, not just to name things."""
-        return bool(_EXPLAIN.search(self.text))
 
     @cached_property
     def compares(self) -> bool:

@@ -49,12 +49,13 @@ def embedding_text(document: Document, chunk: Chunk, count_tokens: CountTokens, 
     The words before the text are cut from the left to a third of `limit`, so that it always fits.
     """
     lead = chunk.spans[0].lead
-    headings = " > ".join(dict.fromkeys((document.title, *chunk.section)))
-    prefix = (
-        headings
-        if lead is None or lead[0] >= chunk.start
-        else (f"{headings}\n{document.text[lead[0] : lead[1]]}")
-    )
+    titles = dict.fromkeys((document.title, *chunk.section))
+    if document.attached is not None:
+        titles.pop(document.stem, None)  # the name of a file says something, an id does not
+    before = [" > ".join(titles)]
+    if lead is not None and lead[0] < chunk.start:
+        before.append(document.text[lead[0] : lead[1]])
+    prefix = "\n".join(filter(None, before))
     body = document.text[chunk.start : chunk.end]
     while prefix and count_tokens([f"{prefix}\n{body}"])[0] > limit:
         prefix = prefix[len(prefix) // 4 + 1 :]

@@ -6,6 +6,7 @@ table row, never part of one (but for a sentence longer than the embedder's limi
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,17 +52,24 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its place in the folder that it came from and what its front matter says."""
+    """One text with its place in the folder that it came from and what its front matter says.
+
+    What a program added instead has the program's id as its source.
+    """
 
     source: str  # POSIX path relative to the folder given
     text: str
     markup: str = "markdown"  # markdown | plain
     meta: dict[str, str] = field(default_factory=dict)
+    attached: dict[str, Any] | None = None  # the JSON that a program added it with; None: a file
 
     @cached_property
     def sha256(self) -> str:
         """The hash of everything that the index takes from the document."""
-        return hashlib.sha256(f"{self.markup}\0{self.text}".encode()).hexdigest()
+        content = f"{self.markup}\0{self.text}"
+        if self.attached is not None:
+            content += f"\0{json.dumps([self.meta, self.attached], sort_keys=True)}"
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def title(self) -> str:
@@ -77,7 +85,11 @@ class Document:
     @cached_property
     def _blocks(self) -> "tuple[_Block, ...]":
         parse = _markdown_blocks if self.markup == "markdown" else _plain_blocks
-        return tuple(parse(self.text))
+        blocks = tuple(parse(self.text))
+        if self.attached is None or any(block.spans for block in blocks):
+            return blocks
+        # What a program added is to be found, though it be a heading.
+        return (_Block(spans=tuple(Span("sentence", a, b) for a, b in sentence_ranges(self.text))),)
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
@@ -167,6 +179,7 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
     """Headings and spans of a CommonMark text with tables, in order."""
     _, body = _front_matter(text)
     masked = re.sub(r"[^\n]", " ", text[:body]) + text[body:]
+    masked = masked.replace("\r\n", " \n").replace("\r", "\n")  # as the parser does, in place
     starts = _line_starts(masked)
     parser = MarkdownIt("commonmark", {"maxNesting": _NESTING}).enable("table")
     references: dict[str, Any] = {}
@@ -194,7 +207,7 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
                 yield _Block(spans=(Span("row", start, end),))
             else:
                 yield _Block(spans=(Span("row", start, end, header),))
-        elif token.type == "paragraph_open" and depth:
+        elif token.type == "paragraph_open" and depth and start < end:
             prefix = _BULLET.match(text, start, end)
             yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
         elif token.type == "paragraph_open":

@@ -1,4 +1,4 @@
-"""A BERT sentence encoder in numpy, for a question and a handful of sentences.
+"""A BERT encoder in numpy, for a question and a handful of sentences.
 
 Importing torch and sentence-transformers takes seconds; a question waits for neither. It reads the
 same files as sentence-transformers and gives the same vectors (a test compares the two). Large
@@ -8,19 +8,23 @@ Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+_ERF = np.array(
+    [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], dtype=np.float32
+)
 
 
 class BertEncoder:
     """Mean-pooled unit vectors of a BERT model folder in sentence-transformers' layout."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, changes: Mapping[str, Floats] | None = None) -> None:
+        """`changes` are added to the weights that they name."""
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
@@ -29,6 +33,8 @@ class BertEncoder:
         self._layers = int(config["num_hidden_layers"])
         self._epsilon = float(config["layer_norm_eps"])
         self._weights: dict[str, Floats] = load_file(folder / "model.safetensors")
+        for name, change in (changes or {}).items():
+            self._weights[name] = self._weights[name] + change
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens(folder))
         self._tokenizer.no_padding()
@@ -54,26 +60,26 @@ class BertEncoder:
         vectors = np.empty((len(texts), self._dim), dtype=np.float32)
         for start in range(0, len(order), 16):
             batch = order[start : start + 16]
-            vectors[batch] = self._forward([encodings[i] for i in batch])
+            vectors[batch] = self._pooled([encodings[i] for i in batch])
         return vectors
+
+    def states(self, batch: Sequence[Sequence[int]]) -> Floats:
+        """The last layer's state of each token: (len(batch), longest, dim), padded at the end."""
+        ids, mask = _padded(batch)
+        states = self._embeddings(ids)
+        blocked = (mask[:, None, None, :] - 1.0) * 1e9
+        for layer in range(self._layers):
+            states = self._layer(states, blocked, f"encoder.layer.{layer}")
+        return states
 
     @property
     def _dim(self) -> int:
         return int(self._weights["embeddings.word_embeddings.weight"].shape[1])
 
-    def _forward(self, batch: Sequence[Sequence[int]]) -> Floats:
-        longest = max(map(len, batch))
-        ids = np.zeros((len(batch), longest), dtype=np.int64)
-        mask = np.zeros((len(batch), longest), dtype=np.float32)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1.0
-        states = self._embeddings(ids)  # (batch, tokens, dim)
-        blocked = (mask[:, None, None, :] - 1.0) * 1e9
-        for layer in range(self._layers):
-            states = self._layer(states, blocked, f"encoder.layer.{layer}")
-        pooled = (states * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-        return _unit(pooled)
+    def _pooled(self, batch: Sequence[Sequence[int]]) -> Floats:
+        _, mask = _padded(batch)
+        summed = (self.states(batch) * mask[:, :, None]).sum(axis=1)
+        return _unit(summed / mask.sum(axis=1, keepdims=True))
 
     def _embeddings(self, ids: NDArray[np.int64]) -> Floats:
         prefix = "embeddings"
@@ -88,7 +94,7 @@ class BertEncoder:
         attended = self._attention(states, blocked, f"{prefix}.attention.self")
         dense = self._linear(attended, f"{prefix}.attention.output.dense")
         states = self._norm(dense + states, f"{prefix}.attention.output.LayerNorm")
-        hidden = _gelu(self._linear(states, f"{prefix}.intermediate.dense"))
+        hidden = gelu(self._linear(states, f"{prefix}.intermediate.dense"))
         dense = self._linear(hidden, f"{prefix}.output.dense")
         return self._norm(dense + states, f"{prefix}.output.LayerNorm")
 
@@ -126,14 +132,39 @@ def max_tokens(folder: Path) -> int:
     return int(limit or 512)
 
 
+def gelu(x: Floats) -> Floats:
+    """The Gaussian error linear unit (Hendrycks & Gimpel 2016), to within 5e-7.
+
+    The error function is Abramowitz and Stegun's 7.1.26: three times as fast as scipy's here, where
+    it was half of the time of a question.
+    """
+    size = np.abs(x) * np.float32(np.sqrt(0.5))
+    t = np.reciprocal(size * np.float32(0.3275911) + np.float32(1.0))
+    erf: Floats = np.zeros_like(t)
+    for factor in _ERF:
+        erf += factor
+        erf *= t
+    erf *= np.exp(-np.square(size))
+    np.subtract(np.float32(1.0), erf, out=erf)
+    np.copysign(erf, x, out=erf)
+    erf += np.float32(1.0)
+    erf *= x
+    erf *= np.float32(0.5)
+    return erf
+
+
+def _padded(batch: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], Floats]:
+    """Token ids and where they are real (1) or padding (0), both (len(batch), longest)."""
+    longest = max(map(len, batch))
+    ids = np.zeros((len(batch), longest), dtype=np.int64)
+    mask = np.zeros((len(batch), longest), dtype=np.float32)
+    for row, tokens in enumerate(batch):
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1.0
+    return ids, mask
+
+
 def _unit(vectors: Floats) -> Floats:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Floats = vectors / np.maximum(norms, 1e-12)
     return unit
-
-
-def _gelu(x: Floats) -> Floats:
-    from scipy.special import erf
-
-    activated: Floats = (x * 0.5 * (1.0 + erf(x / np.float32(np.sqrt(2.0))))).astype(np.float32)
-    return activated

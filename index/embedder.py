@@ -81,13 +81,17 @@ class LocalEmbedder:
         return [len(e.ids) for e in encoded]
 
     def embed(self, texts: Sequence[str], on_progress: OnProgress | None = None) -> Floats:
-        """Unit vectors for `texts`, in order: (len(texts), dim) float32.
+        """Unit vectors for `texts`, in order, equal for equal texts: (len(texts), dim) float32.
 
         Raises:
             ValueError: a text is empty.
         """
         if not all(text.strip() for text in texts):
             raise ValueError("an empty text cannot be embedded")
+        distinct = list(dict.fromkeys(texts))
+        if len(distinct) < len(texts):
+            place = {text: at for at, text in enumerate(distinct)}
+            return self.embed(distinct, on_progress)[[place[text] for text in texts]]
         if len(texts) <= FEW_TEXTS and self._small is not None:
             vectors = self._small.embed(texts)
             if on_progress:

@@ -79,6 +79,14 @@ def index_names() -> list[str]:
     return sorted(file.parent.name for file in (data_folder() / "index").glob("*/CURRENT"))
 
 
+def state(name: str) -> bytes:
+    """What is another whenever index `name` was published again; empty while there is none."""
+    try:
+        return (index_folder(name) / "CURRENT").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def current(name: str) -> Generation:
     """The published generation of index `name`.
 

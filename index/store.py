@@ -26,7 +26,7 @@ from .embedder import Embedder, Floats
 from .generations import Generation, current
 
 RRF_K = 60
-_DEPTH = 50  # ranks that each way contributes
+DEPTH = 50  # ranks that each way contributes
 BM25_FILES = tuple(
     f"bm25/{name}"
     for name in (
@@ -120,16 +120,23 @@ class Index:
         return int(ends[column + 1] - ends[column])
 
     def search(
-        self, query: str, vector: Floats, *, k: int, dense: bool = True, lexical: bool = True
+        self,
+        query: str,
+        vector: Floats,
+        *,
+        k: int,
+        dense: bool = True,
+        lexical: bool = True,
+        depth: int = DEPTH,
     ) -> list[Hit]:
         """The `k` best chunks for `query`, whose embedding is `vector`: (dim,).
 
-        Ties go to the chunk that stands first.
+        Each way of searching contributes `depth` chunks. Ties go to the chunk that stands first.
         """
-        similarities, nearest = self._nearest(vector)
+        similarities, nearest = self._nearest(vector, depth)
         rankings = [nearest] if dense else []
         if lexical:
-            rankings.append(self._with_words(query))
+            rankings.append(self._with_words(query, depth))
         scores: dict[int, float] = {}
         for ranking in rankings:
             for rank, at in enumerate(ranking, 1):
@@ -140,20 +147,42 @@ class Index:
             for rank, at in enumerate(best, 1)
         ]
 
-    def _nearest(self, vector: Floats) -> tuple[dict[int, float], list[int]]:
-        found, ids = self._vectors.search(vector[None, :], min(_DEPTH, len(self.chunks)))
+    def nearest(self, vector: Floats, *, k: int) -> list[Hit]:
+        """The `k` chunks most similar to `vector`: (dim,), whatever their words; that is the score.
+
+        Ties go to the chunk that stands first.
+        """
+        similarities, ranked = self._nearest(vector, k)
+        return [
+            self._hit(rank, at, similarities[at], similarities[at], vector)
+            for rank, at in enumerate(ranked, 1)
+        ]
+
+    def vector(self, chunk: Chunk) -> Floats:
+        """The embedding of `chunk`: (dim,)."""
+        vector: Floats = self._vectors.reconstruct(self._places[chunk])
+        return vector
+
+    @cached_property
+    def _places(self) -> dict[Chunk, int]:
+        return {chunk: at for at, chunk in enumerate(self.chunks)}
+
+    def _nearest(self, vector: Floats, depth: int) -> tuple[dict[int, float], list[int]]:
+        if not self.chunks:
+            return {}, []
+        found, ids = self._vectors.search(vector[None, :], min(depth, len(self.chunks)))
         similarities = dict(zip(ids[0].tolist(), found[0].tolist(), strict=True))
         ranked = sorted(similarities, key=lambda at: (-similarities[at], at))
         return similarities, ranked
 
-    def _with_words(self, query: str) -> list[int]:
+    def _with_words(self, query: str, depth: int) -> list[int]:
         """The chunks that share words with `query`, best first."""
         tokens = tokenize([query])[0]
         known = [token for token in tokens if token in self._words.vocab_dict]
         if not known:
             return []
         scores = self._words.get_scores(known)
-        top = np.argsort(-scores, kind="stable")[:_DEPTH]
+        top = np.argsort(-scores, kind="stable")[:depth]
         return [int(at) for at in top if scores[at] > 0]
 
     def _hit(
@@ -181,18 +210,15 @@ def tokenize(texts: Sequence[str]) -> list[list[str]]:
 
 def write(folder: Path, stored: Stored, embedded_texts: Sequence[str]) -> None:
     """Write `stored` into `folder`; BM25 counts the words of `embedded_texts`, one per chunk."""
-    documents = [
-        {"source": d.source, "text": d.text, "markup": d.markup, "meta": d.meta}
-        for d in stored.documents
-    ]
-    _write_lines(folder / "documents.jsonl", documents)
+    _write_lines(folder / "documents.jsonl", [_document_to_dict(d) for d in stored.documents])
     _write_lines(folder / "chunks.jsonl", [_chunk_to_dict(chunk) for chunk in stored.chunks])
     dense = faiss.IndexFlatIP(stored.vectors.shape[1])
     dense.add(stored.vectors)
     (folder / "vectors.faiss").write_bytes(faiss.serialize_index(dense).tobytes())
     words = bm25s.BM25()
     tokens = tokenize(embedded_texts)
-    no_words = [[""]] * len(tokens)  # BM25 divides by the average length, so it needs one token
+    # BM25 divides by the average length, so it needs one token.
+    no_words = [[""]] * max(1, len(tokens))
     words.index(tokens if any(tokens) else no_words, show_progress=False)
     words.save(folder / "bm25", show_progress=False)
 
@@ -205,10 +231,19 @@ def read(generation: Generation) -> Stored:
     """
     dense = faiss.deserialize_index(np.frombuffer(generation.read("vectors.faiss"), dtype=np.uint8))
     return Stored(
-        tuple(Document(**row) for row in _lines(generation.read("documents.jsonl"))),
+        read_documents(generation),
         tuple(_chunk_from_dict(row) for row in _lines(generation.read("chunks.jsonl"))),
         dense.reconstruct_n(0, dense.ntotal),
     )
+
+
+def read_documents(generation: Generation) -> tuple[Document, ...]:
+    """The stored documents alone.
+
+    Raises:
+        IndexCorrupt: they are missing or changed.
+    """
+    return tuple(Document(**row) for row in _lines(generation.read("documents.jsonl")))
 
 
 def read_document(generation: Generation, source: str) -> Document:
@@ -231,6 +266,22 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
         IndexForeign: it was embedded by another model.
         IndexCorrupt: a file is missing or changed.
     """
+    refuse_foreign(generation, embedder)
+    try:
+        return Index(generation, read(generation), _read_words(generation))
+    except IndexCorrupt:
+        newer = current(generation.name)
+        if newer.folder == generation.folder:
+            raise
+        return open_generation(newer, embedder)  # it was replaced while we read
+
+
+def refuse_foreign(generation: Generation, embedder: Embedder) -> None:
+    """Nothing, when `generation` was embedded by `embedder`.
+
+    Raises:
+        IndexForeign: it was embedded by another model.
+    """
     made_with = generation.manifest["embedder"]
     if made_with["weights"] != embedder.weights:
         raise IndexForeign(
@@ -239,13 +290,6 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
             f"rebuild it with: career index build PATH… --index {generation.name}"
             f", or set the embedder to {made_with['name']!r}",
         )
-    try:
-        return Index(generation, read(generation), _read_words(generation))
-    except IndexCorrupt:
-        newer = current(generation.name)
-        if newer.folder == generation.folder:
-            raise
-        return open_generation(newer, embedder)  # it was replaced while we read
 
 
 def _no_source(name: str, source: str) -> IndexMissing:
@@ -271,6 +315,11 @@ def _read_words(generation: Generation) -> bm25s.BM25:
     words.unique_token_ids_set = set(words.vocab_dict.values())
     words.nonoccurrence_array = None
     return words
+
+
+def _document_to_dict(document: Document) -> dict[str, Any]:
+    row = {key: getattr(document, key) for key in ("source", "text", "markup", "meta")}
+    return row if document.attached is None else row | {"attached": document.attached}
 
 
 def _chunk_to_dict(chunk: Chunk) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from assistant.cli import main
 from assistant.pipeline import open_index
+from assistant.reranker import Reranker
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
 
@@ -74,6 +75,17 @@ class Career:
         return [sys.executable, "-m", "assistant.cli", *arguments]
 
 
+@contextlib.contextmanager
+def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of `command`, killed at the end if it still runs: a failed test never waits."""
+    with subprocess.Popen(command, cwd=ROOT, **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Let processes of the tests be interrupted: a suite run in the background ignores SIGINT."""
@@ -107,6 +119,12 @@ def home(empty_home: Path) -> Path:
 def embedder(home: Path) -> LocalEmbedder:
     """The default embedder."""
     return open_embedder(EMBEDDER, ModelStore(home / "models"))
+
+
+@pytest.fixture(scope="session")
+def reranker(home: Path) -> Reranker:
+    """The reranker that is shipped."""
+    return Reranker.open(ModelStore(home / "models"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from assistant.answer import ABSTENTION, ABSTENTION_LANGUAGE, Done, Retrieved, S
 from assistant.figures import missing_figures
 from assistant.llm import Message
 from assistant.pipeline import open_index
+from assistant.reranker import Reranker
 from assistant.settings import load_settings
 from corpus.errors import UsageError
 from index.embedder import LocalEmbedder
@@ -49,8 +50,9 @@ def llm() -> Scripted:
 
 
 @pytest.fixture(scope="module")
-def assistant(embedder: LocalEmbedder, llm: Scripted) -> Assistant:
-    return Assistant(open_index("default", embedder), embedder, llm, load_settings())
+def assistant(embedder: LocalEmbedder, reranker: Reranker, llm: Scripted) -> Assistant:
+    index = open_index("default", embedder)
+    return Assistant(index, embedder, reranker, llm, load_settings())
 
 
 def ask(assistant: Assistant, llm: Scripted, question: str, draft: str = "") -> Answer:
@@ -165,25 +167,34 @@ def test_what_the_documents_do_not_answer_is_not_answered(
 
 
 @pytest.mark.parametrize(
-    "question", ["Wie viel verdient ein Ingenieur in dieser Rolle?", "工资是多少?"]
+    "question",
+    [
+        "Wie viel verdient ein Ingenieur in dieser Rolle?",
+        "Quel diplôme faut-il pour ce poste et combien gagne-t-on par an ?",
+        "ما هو متوسط الراتب؟",
+        "工资是多少?",
+    ],
 )
 def test_another_language_is_answered_by_naming_the_documents_language(
     assistant: Assistant, llm: Scripted, question: str
 ) -> None:
-    assert ask(assistant, llm, question).text == ABSTENTION_LANGUAGE
+    llm.prompts = []
+    answer = ask(assistant, llm, question, "It is 42.")
+    assert (answer.status, answer.text) == ("abstained", ABSTENTION_LANGUAGE)
+    assert llm.prompts == [], "the LLM was asked all the same"
 
 
-@pytest.mark.parametrize("question", ["", "  \n ", "x" * 4_001])
+@pytest.mark.parametrize("question", ["", "  \n ", "x" * 4_001, "Which degree? \ud83d"])
 def test_an_impossible_question_is_refused(assistant: Assistant, question: str) -> None:
     with pytest.raises(UsageError):
         assistant.ask(question)
 
 
 def test_the_prompt_holds_no_more_evidence_than_its_budget(
-    embedder: LocalEmbedder, llm: Scripted
+    embedder: LocalEmbedder, reranker: Reranker, llm: Scripted
 ) -> None:
     settings = load_settings(evidence_tokens=100)
-    small = Assistant(open_index("default", embedder), embedder, llm, settings)
+    small = Assistant(open_index("default", embedder), embedder, reranker, llm, settings)
     llm.text, llm.prompts = "", []
     answer = small.ask("What are the common challenges of the role?")
     check(small, answer)

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Career, Ran
+from conftest import ROOT, Career, Ran, started
 
 from assistant import __version__
 from assistant.answer import ABSTENTION_LANGUAGE
@@ -250,7 +250,16 @@ def test_history_makes_a_follow_up_stand_alone(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", '{"question": "x"}', "[1]", '[{"answer": "x"}]', '[{"question": 1}]', "[" * 100_000],
+    [
+        "",
+        "{",
+        '{"question": "x"}',
+        "[1]",
+        '[{"answer": "x"}]',
+        '[{"question": 1}]',
+        '[{"question": "\\ud800"}]',
+        "[" * 100_000,
+    ],
 )
 def test_a_history_that_is_none_is_refused(
     content: str, home: Path, career: Career, tmp_path: Path
@@ -284,8 +293,8 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(
 ) -> None:
     controller, terminal = pty.openpty()
     command = career.command("chat", "--model", endless_model)
-    with subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True
+    with started(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
     ) as process:
         os.close(terminal)
         assert "> " in read_until(controller, "> "), "no prompt"
@@ -304,9 +313,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(
 
 def test_ctrl_c_ends_ask_with_130(home: Path, career: Career, endless_model: str) -> None:
     command = career.command("ask", QUESTION, "--model", endless_model, "--json")
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    ) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert Endpoint.endless_started.wait(60), "the model was not asked"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
@@ -405,6 +412,16 @@ def test_index_commands_speak_to_people_too(fresh_home: Path, folder: Path, care
     assert "pay.md" in career.here("index", "info").text
     assert "default  2 documents" in career.here("index", "list").text
     assert "documents.jsonl  ok" in career.here("index", "verify").text
+
+
+def test_a_report_on_many_documents_names_the_first_and_counts_the_rest(
+    fresh_home: Path, career: Career, tmp_path: Path
+) -> None:
+    for number in range(23):
+        (tmp_path / f"{number:02}.md").write_text(f"# Pay\n\nLevel {number} earns well.\n")
+    told = career.here("index", "build", str(tmp_path), "--index", "own").text
+    assert told.count("added: ") == 21
+    assert "added: 3 more" in told
 
 
 # --- models and doctor
@@ -555,8 +572,8 @@ def test_what_nobody_foresaw_is_one_line_too(career: Career) -> None:
 
 
 def test_ctrl_c_while_reading_ends_with_130(home: Path, career: Career) -> None:
-    with subprocess.Popen(
-        career.command("ask", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    with started(
+        career.command("ask", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdin
         process.stdin.write(b"Which")
@@ -571,8 +588,8 @@ def test_ctrl_c_while_reading_ends_with_130(home: Path, career: Career) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(home: Path, career: Career) -> None:
-    with subprocess.Popen(
-        career.command("show", SOURCE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    with started(
+        career.command("show", SOURCE), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         assert process.stderr

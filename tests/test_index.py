@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corpus.chunks import chunk_document, embedding_text
-from corpus.errors import IndexForeign, IndexMissing, UsageError
+from corpus.errors import IndexMissing, UsageError
 from corpus.paths import SHIPPED_DOCUMENTS, data_folder
 from index import generations, store
 from index.build import build, recorded_paths, update, verify
@@ -364,19 +364,6 @@ def test_an_index_can_be_opened_while_it_is_replaced(
         generations_seen.add(index.generation.folder)
     publisher.join()
     assert len(generations_seen) > 3
-
-
-def test_an_index_is_bound_to_its_embedder(
-    fresh_home: Path, folder: Path, embedder: LocalEmbedder
-) -> None:
-    build("own", [folder], embedder)
-    other = LocalEmbedder("other-model", fresh_home / "models" / embedder.name, "f" * 64)
-    with pytest.raises(IndexForeign) as refusal:
-        opened("own", other)
-    assert "all-minilm-l6-v2" in refusal.value.message
-    assert "other-model" in refusal.value.message
-    assert "career index build" in refusal.value.remedy
-    assert build("own", [folder], other).embedded == 3 + 1, "vectors of another model are not kept"
 
 
 MANIFEST: dict[str, Callable[[object], bool]] = {

@@ -331,7 +331,7 @@ def python_examples(file: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", file.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_the_readmes_python_examples_run(home: Path, tmp_path: Path):
+def test_the_readmes_python_examples_run(fresh_home: Path, tmp_path: Path):
     examples = python_examples(ROOT / "README.md")
     assert examples
     program = tmp_path / "examples.py"

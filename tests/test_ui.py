@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +35,7 @@ from playwright.sync_api import (
 from assistant import Assistant
 from assistant.answer import Answer, Citation, Done, Dropped, Sentence
 from assistant.pipeline import open_index
+from assistant.reranker import Reranker
 from assistant.settings import load_settings
 from assistant.ui import excerpt, page
 from assistant.ui.conversation import Conversation
@@ -64,6 +64,7 @@ class Server:
 
     def __init__(self, home: Path, log: Path, **env: str) -> None:
         self.home = home
+        self.model = env.get("CAREER_LLM", "")
         self.log = log
         variables = os.environ | {"CAREER_HOME": str(home), **env}
         with log.open("wb") as stderr:
@@ -199,33 +200,24 @@ class Chat:
         return int(start.replace(",", "")), int(end.replace(",", ""))
 
 
-@contextmanager
-def home_with_models(home: Path, folder: Path) -> Iterator[Path]:
-    folder.mkdir()
-    (folder / "models").symlink_to(home / "models", target_is_directory=True)
-    yield folder
-
-
 @pytest.fixture(scope="module")
 def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("ui")
-    with home_with_models(home, folder / "home") as own:
-        running = Server(own, folder / "log")
-        yield running
-        running.end()
-        assert CANARY not in running.log.read_text(), "what was asked or added is in the log"
+    own = tmp_path_factory.mktemp("ui")
+    (own / "models").symlink_to(home / "models", target_is_directory=True)
+    running = Server(own, tmp_path_factory.mktemp("ui-log") / "log")
+    yield running
+    running.end()
+    assert CANARY not in running.log.read_text(), "what was asked or added is in the log"
 
 
 @pytest.fixture(scope="module")
 def slow_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     model = ThreadingHTTPServer(("127.0.0.1", 0), SlowModel)
     threading.Thread(target=model.serve_forever, daemon=True).start()
-    folder = tmp_path_factory.mktemp("slow-ui")
-    with home_with_models(home, folder / "home") as own:
-        url = f"http://127.0.0.1:{model.server_port}"
-        running = Server(own, folder / "log", CAREER_LLM=url)
-        yield running
-        running.end()
+    url = f"http://127.0.0.1:{model.server_port}"
+    running = Server(home, tmp_path_factory.mktemp("slow-ui") / "log", CAREER_LLM=url)
+    yield running
+    running.end()
     model.shutdown()
     model.server_close()
 
@@ -497,6 +489,46 @@ def test_a_closed_tab_ends_the_decode(slow_server: Server, tab: Tab) -> None:
     chat.faults.clear()  # the page was left in the middle of its requests
 
 
+def test_the_server_ends_in_order_while_answers_are_written(
+    home: Path, tmp_path: Path, slow_server: Server, tab: Tab
+) -> None:
+    server = Server(home, tmp_path / "log", CAREER_LLM=slow_server.model)
+    chat = tab(server)
+    chat.send(SALARY)
+    until(lambda: SlowModel.writing == 1)
+    server.end()
+    until(lambda: SlowModel.writing == 0)
+    assert server.log.read_text().count("\n") == 1, "the log holds more than the address"
+    chat.faults.clear()  # the page has lost its server
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="wake-ups are not counted")
+def test_a_server_that_nobody_asks_sleeps(slow_server: Server, tab: Tab) -> None:
+    tab(slow_server)
+    status = Path(f"/proc/{slow_server.process.pid}/status")
+
+    def woken() -> int:
+        return int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    before = woken()
+    time.sleep(2)
+    assert woken() - before < 200, "it woke more than 100 times a second"
+
+
+def test_half_a_character_is_asked_as_a_question_mark(chat: Chat) -> None:
+    chat.page.evaluate(
+        """() => {
+            const box = document.querySelector("#question textarea");
+            box.value = "Which degree does the role ask for? \\ud83d";
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+        }"""
+    )
+    chat.page.focus("#question textarea")
+    chat.page.keyboard.press("Enter")
+    expect(chat.exchanges.first).to_have_class(re.compile("answered"))
+    expect(chat.exchanges.first.locator(".question")).to_contain_text("ask for? ?")
+
+
 def test_a_third_question_waits_for_its_turn(slow_server: Server, tab: Tab) -> None:
     chats = [tab(slow_server, alone=True) for _ in range(3)]
     for chat in chats:
@@ -569,15 +601,6 @@ def test_nothing_that_the_page_is_made_of_names_another_address(server: Server) 
     assert re.findall(loads, start.text) == []
     assert re.findall(loads, theme.text) == []
     assert "fonts.googleapis" not in start.text
-
-
-def test_a_taken_port_is_said_in_one_line(server: Server, career: Career) -> None:
-    port = server.url.rsplit(":", 1)[1]
-    ran = career("ui", "--port", port)
-    assert ran.code == 5
-    assert ran.stderr.startswith(f"career: port {port} on 127.0.0.1 cannot be opened")
-    assert "career ui --port" in ran.stderr
-    assert ran.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "career.example"])
@@ -735,13 +758,13 @@ class Held:
 
 
 def test_a_second_upload_is_told_that_the_index_is_being_written(
-    fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+    fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder, reranker: Reranker
 ) -> None:
     index = open_index("default", embedder)
     held = Held(embedder)
     llm = StoppableLLM(_Nothing())
     service = Service("default", load_settings())
-    service.state = Ready(Assistant(index, held, llm, load_settings()), llm)
+    service.state = Ready(Assistant(index, held, reranker, llm, load_settings()), llm)
     files = [tmp_path / "one.md", tmp_path / "two.md"]
     for file in files:
         file.write_text(f"# {file.stem}\n\nSomething to index.\n")

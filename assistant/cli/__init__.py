@@ -4,7 +4,6 @@ Exit codes: 0 ok, 1 a check failed, 2 wrong usage, 3 no index or source, 4 no mo
 or stored data is at fault, 130 interrupted. What is heavy is imported by the command that needs it.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given)
     except screen.ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         return 0
     except Exception as error:
         if "--debug" in options:

@@ -1,6 +1,7 @@
 """`career ask`, `chat`, `search` and `show`: questions, ranked chunks and the stored text."""
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _MAX_HISTORY_BYTES = 10_000_000
 _QUOTE_LENGTH = 200
+_HALF = re.compile("[\ud800-\udfff]")  # half of a character: the input was not UTF-8
 
 Count = Annotated[int | None, typer.Option("--k", min=1, max=50, help="How many chunks to find.")]
 Model = Annotated[
@@ -260,7 +262,7 @@ def _checked(text: str, what: str) -> str:
         raise UsageError(f"{what} is empty", "ask something, for example: which degree?")
     if len(text) > MAX_CHARACTERS:
         raise UsageError(f"{what} is too long", f"use at most {MAX_CHARACTERS:,} characters")
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _HALF.search(text):
         raise UsageError(f"{what} is not UTF-8", "send it as UTF-8")
     return text
 
@@ -286,5 +288,7 @@ def _history(file: Path) -> list[dict[str, str]]:
 
 
 def _is_turn(turn: Any) -> bool:
+    """Whether `turn` is a question with what belongs to it, all of it text."""
     values: Iterable[Any] = turn.values() if isinstance(turn, dict) else ()
-    return isinstance(turn, dict) and "question" in turn and all(isinstance(v, str) for v in values)
+    texts = all(isinstance(value, str) and not _HALF.search(value) for value in values)
+    return isinstance(turn, dict) and "question" in turn and texts

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The indexes: build, update, look at, check, delete.", rich_markup_mode=None)
 
+_LISTED = 20  # documents that a report names; --json names all
 _KINDS = {"exact": "compares all vectors: finds the best ones, and is fast up to about 200,000"}
 
 
@@ -133,7 +134,10 @@ def _tell(report: "BuildReport", *, as_json: bool) -> None:
         f"{report.chunks} chunks, {report.embedded} embedded"
     )
     for what in ("added", "changed", "removed"):
-        screen.lines(*(f"  {what}: {source}" for source in getattr(report, what)))
+        sources = getattr(report, what)
+        screen.lines(*(f"  {what}: {source}" for source in sources[:_LISTED]))
+        if len(sources) > _LISTED:
+            screen.lines(f"  {what}: {len(sources) - _LISTED} more")
     screen.lines(*(f"  not read: {unread.path} {unread.reason}" for unread in report.unread))
 
 

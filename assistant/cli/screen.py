@@ -1,15 +1,17 @@
 """What the commands print: results on stdout, logs and progress on stderr, errors in one line."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpus.errors import CareerError
+from corpus.errors import CareerError, MachineError
 
 if TYPE_CHECKING:
     from index.embedder import Progress
@@ -24,13 +26,27 @@ class ReaderGone(Exception):
     """Whoever read our stdout has enough, like `head`."""
 
 
+class OutputRefused(MachineError):
+    """What stdout leads to takes no more, a full disk for example."""
+
+
 def out(text: str) -> None:
-    """Write `text` to stdout, exactly, as UTF-8."""
+    """Write `text` to stdout, exactly, as UTF-8.
+
+    Raises:
+        ReaderGone, OutputRefused: it could not be written; nothing is written to stdout any more.
+    """
     try:
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone from error
+        raise OutputRefused(
+            f"the output cannot be written ({error.strerror})",
+            "free some space where it goes, then run the command again",
+        ) from error
 
 
 def lines(*given: str) -> None:
@@ -51,10 +67,11 @@ def log(text: str) -> None:
 
 def failure(error: CareerError, *, as_json: bool) -> int:
     """Tell the user of `error`; the exit code that belongs to it."""
-    if as_json:
-        result({"error": error.to_dict()})
-    else:
-        log(" ".join(str(error).split()))
+    with suppress(OutputRefused):  # stderr has to do
+        if as_json and not isinstance(error, OutputRefused):
+            result({"error": error.to_dict()})
+            return error.exit_code
+    log(" ".join(str(error).split()))
     return error.exit_code
 
 

@@ -1,12 +1,18 @@
 """Any OpenAI-compatible chat endpoint, spoken to with LangChain's `ChatOpenAI`."""
 
 from collections.abc import Callable, Generator, Sequence
-from functools import cached_property
-from typing import Any
+from contextlib import closing
+from functools import cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from corpus.errors import CareerError, ModelUnavailable
 
 from . import Message
+
+if TYPE_CHECKING:
+    import ssl
 
 _CHARACTERS_PER_TOKEN = 3  # a careful guess for endpoints that do not count for us
 _TIMEOUT_S = 120.0
@@ -35,18 +41,20 @@ class ChatEndpoint:
         self._on_close = on_close
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> Generator[str, None, None]:
-        """The answer in pieces. Closing the generator closes the request, which ends the decode."""
+        """The answer in pieces. Closing the generator closes the request, which ends the decode.
+
+        Each answer has connections of its own: Ctrl-C can strike where the libraries between us and
+        the socket let a request go without closing it, and closing all of them ends it even then.
+        """
         import openai
 
-        chunks = self._client.stream(list(messages), max_tokens=max_tokens)
-        try:
-            for chunk in chunks:
-                if text := str(chunk.text):
-                    yield text
-        except openai.OpenAIError as error:
-            raise _unreachable(self._base_url, error) from error
-        finally:
-            chunks.close()
+        with openai.DefaultHttpxClient(**connection(self._base_url, _TIMEOUT_S)) as http:
+            answer = self._model_over(http).stream(list(messages), max_tokens=max_tokens)
+            try:
+                with closing(answer) as chunks:
+                    yield from (text for chunk in chunks if (text := str(chunk.text)))
+            except openai.OpenAIError as error:
+                raise _unreachable(self._base_url, error) from error
 
     def count_tokens(self, text: str) -> int:
         """The tokens of `text`, counted by the server or guessed from its length."""
@@ -59,8 +67,7 @@ class ChatEndpoint:
         if self._on_close is not None:
             self._on_close()
 
-    @cached_property
-    def _client(self) -> Any:
+    def _model_over(self, http: Any) -> Any:
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
@@ -73,7 +80,29 @@ class ChatEndpoint:
             timeout=_TIMEOUT_S,
             max_retries=1,
             extra_body=self._extra_body,
+            http_client=http,
         )
+
+
+def connection(url: str, timeout_s: float) -> dict[str, Any]:
+    """How a client connects to `url`; on this computer without the proxy of the environment."""
+    return {"timeout": timeout_s, "verify": _certificates(), "trust_env": not _is_here(url)}
+
+
+@cache
+def _certificates() -> "ssl.SSLContext":
+    """Reading them takes longer than everything else that a client needs."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def connect(url: str, model: str, api_key: str) -> ChatEndpoint:
@@ -92,7 +121,8 @@ def _first_model(base_url: str, api_key: str) -> str:
 
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        listed = httpx.get(f"{base_url}/models", headers=headers, timeout=10.0).raise_for_status()
+        with httpx.Client(**connection(base_url, 10.0)) as http:
+            listed = http.get(f"{base_url}/models", headers=headers).raise_for_status()
         return str(listed.json()["data"][0]["id"])
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise _unreachable(base_url, error) from error

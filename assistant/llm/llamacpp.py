@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus.errors import ModelUnavailable
 
-from .endpoint import ChatEndpoint
+from .endpoint import ChatEndpoint, connection
 
 SLOTS = 2  # answers that decode side by side; more wait their turn
 
@@ -73,7 +73,8 @@ def _counter(address: str, key: str) -> Any:
         import httpx
 
         headers = {"Authorization": f"Bearer {key}"}
-        reply = httpx.post(f"{address}/tokenize", json={"content": text}, headers=headers)
+        with httpx.Client(**connection(address, 10.0)) as http:
+            reply = http.post(f"{address}/tokenize", json={"content": text}, headers=headers)
         return len(reply.raise_for_status().json()["tokens"])
 
     return count

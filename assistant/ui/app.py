@@ -19,7 +19,7 @@ from . import page
 from .conversation import Conversation, Exchange
 from .jobs import Job, Places
 from .service import Loading, Ready, Service
-from .uploads import MAX_BYTES, MAX_FILES, Result
+from .uploads import MAX_FILES, MAX_MEGABYTES, Result
 
 RUNNING = 2  # answers at a time
 WAITING = 16  # more questions than this are refused
@@ -37,7 +37,7 @@ _LEGEND = (
 )
 _LIMITS = (
     f'<p class="hint">Readable are {", ".join(sorted(READERS))}; up to {MAX_FILES} files of '
-    f"{MAX_BYTES // 1_000_000} MB at once. They stay on this machine. A file with the name of an "
+    f"{MAX_MEGABYTES} MB at once. They stay on this machine. A file with the name of an "
     "earlier upload replaces it.</p>"
 )
 _PLAIN = {"apply_default_css": False, "js_on_load": None}
@@ -58,6 +58,11 @@ class Chat:
         with self.blocks:
             self._lay_out()
             self._wire()
+
+    def end(self) -> None:
+        """Stop every answer that is under way."""
+        for job in list(self._answering.values()):
+            job.stop()
 
     def _lay_out(self) -> None:
         self._talk = gr.State(Conversation)
@@ -186,7 +191,8 @@ class Chat:
     async def _submitted(
         self, question: str, talk: Conversation, request: gr.Request
     ) -> AsyncIterator[Update]:
-        async for update in self._answer(question.strip(), talk, request):
+        whole = question.encode("utf-8", "replace").decode()  # half characters cannot be sent back
+        async for update in self._answer(whole.strip(), talk, request):
             yield update
 
     async def _example(

@@ -17,9 +17,13 @@ import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import uvicorn
 
 from corpus.errors import PortInUse, UsageError
 
@@ -34,6 +38,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _GRACE_S = 2  # for open answers when the server ends
 _EVENTS = 64  # clicks of all sessions that wait; questions have a shorter line of their own
+_LOOK_S = 0.05  # how often the queue looks for clicks; Gradio's own 0.001 costs 3 % of a core
 _SESSIONS = 200  # conversations that are remembered; the one unused for longest goes first
 _HOSTS = ("127.0.0.1", "localhost", "::1")
 _PATHS = re.compile(
@@ -95,8 +100,16 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def build_app(service: "Service") -> App:
-    """The page over `service` as a guarded ASGI application."""
+@dataclass(frozen=True)
+class Site:
+    """The guarded ASGI application, and what ends the answers and heartbeats that are open."""
+
+    app: App
+    end: Callable[[], None]
+
+
+def build_app(service: "Service") -> Site:
+    """The page over `service`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     import fastapi
     import gradio as gr
@@ -105,8 +118,11 @@ def build_app(service: "Service") -> App:
     from .uploads import MAX_BYTES
 
     system = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
-    blocks = Chat(service).blocks.queue(max_size=_EVENTS, api_open=False)
+    chat = Chat(service)
+    blocks = chat.blocks.queue(max_size=_EVENTS, api_open=False)
     blocks.state_session_capacity = _SESSIONS
+    queue = blocks._queue
+    queue.sleep_when_free = queue.progress_update_sleep_when_free = _LOOK_S
     mounted = gr.mount_gradio_app(
         fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
         blocks,
@@ -122,7 +138,13 @@ def build_app(service: "Service") -> App:
         theme=gr.themes.Base(font=system, font_mono=("ui-monospace", "Consolas", "monospace")),
         css=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     )
-    return Guard(mounted)
+    mount: Any = mounted.routes[-1]
+
+    def end() -> None:
+        chat.end()
+        mount.app.stop_event.set()  # the tabs' heartbeats
+
+    return Site(Guard(mounted), end)
 
 
 class Guard:
@@ -222,11 +244,10 @@ def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 def _serve(service: "Service", listener: socket.socket) -> None:
     """Run the server in this thread; SIGTERM ends it in order, Ctrl-C raises KeyboardInterrupt."""
-    import uvicorn
-
+    site = build_app(service)
     config = uvicorn.Config(
-        build_app(service),
-        log_level="warning",
+        site.app,
+        log_level="critical",  # its tracebacks could hold what was asked
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
@@ -234,9 +255,22 @@ def _serve(service: "Service", listener: socket.socket) -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again at its end
     try:
         _announce(listener)
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, site.end).run(sockets=[listener])
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class _Server(uvicorn.Server):
+    """Calls `end` on a signal, so that it need not wait for answers and heartbeats."""
+
+    def __init__(self, config: uvicorn.Config, end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end = end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        self._end()
+        super().handle_exit(sig, frame)
 
 
 def _announce(listener: socket.socket) -> None:

@@ -21,7 +21,8 @@ from index.embedder import Embedder, OnProgress
 from index.store import Index
 
 MAX_FILES = 20
-MAX_BYTES = 10_000_000
+MAX_MEGABYTES = 10
+MAX_BYTES = MAX_MEGABYTES * 1024 * 1024  # as Gradio's own message counts them
 _LONGEST_NAME = 150  # UTF-8 bytes; file systems allow 255
 
 
@@ -68,7 +69,7 @@ def add(
         return [result for result in judged if isinstance(result, Result)]
     paths = dict.fromkeys([*build.recorded_paths(index.name), folder])
     with _stored(new.values(), folder):
-        report = build.build(index.name, list(paths), embedder, on_progress)
+        report = build.build(index.name, list(paths), embedder, on_progress, keep_added=True)
     refused = {unread.path: unread.reason for unread in report.unread}
     same = set(new) - {*report.added, *report.changed, *refused}
     return [_result(file, refused, same) for file in judged]
