@@ -21,6 +21,11 @@ _POINTS = frozenset(
     "it its they them their theirs that those this these there he she his her him one ones former "
     "latter same such both either neither second third first last other others".split()
 )
+_LEVEL = re.compile(
+    r"(?:entry|junior|mid|middle|senior|lead|principal|staff|director|intern)(?:[- ]level)?",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(r"\s+(?:then|too|instead|though|please)$", re.IGNORECASE)
 _OPENER = re.compile(
     r"^\s*(?:and|but|or|so|also|then|ok(?:ay)?|no|yes|thanks|sorry)[,\s]+(?:what |how )?"
     r"(?:about |for )?|^\s*(?:what|how) about ",
@@ -72,13 +77,31 @@ def _swapped(base: str, question: str) -> str | None:
 
     "How much more do they pay in Boston?" and "And in Seattle?" ask for Seattle.
     """
-    rest = _OPENER.sub("", question, count=1).strip(" ?.!")
-    new, old = Question(rest).named, Question(base).named
-    places_or_levels = [name for name in old if name.lower() not in {"ai", "ml"}]
-    if len(content_stems(rest)) > 3 or not new or not places_or_levels:
+    rest = _TRAILING.sub("", _OPENER.sub("", question, count=1).strip(" ?.!"))
+    if len(content_stems(rest)) > 3:
         return None
-    swapped = base
-    for name in places_or_levels:
-        swapped = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "\0", swapped, flags=re.IGNORECASE)
-    thing = re.sub(r"^(?:in|for|at|of|to|the)\s+", "", rest, flags=re.IGNORECASE)
-    return re.sub(r"\0(?:[\s,]*\0)*", thing, swapped) if "\0" in swapped else None
+    for things in (_levels, _things):
+        new, old = things(rest), things(base)
+        if new and old:
+            thing = re.sub(r"^(?:in|for|at|of|to|the|a)\s+", "", rest, flags=re.IGNORECASE)
+            return _replaced(base, old, thing)
+    return None
+
+
+def _levels(text: str) -> list[str]:
+    """The levels of seniority in `text`."""
+    return [match[0] for match in re.finditer(rf"\b{_LEVEL.pattern}\b", text, re.IGNORECASE)]
+
+
+def _things(text: str) -> list[str]:
+    """The places, years, occupations and names in `text`."""
+    named = Question(text).named
+    return [n for n in named if n.lower() not in {"ai", "ml"} and not _LEVEL.fullmatch(n)]
+
+
+def _replaced(base: str, old: Sequence[str], new: str) -> str:
+    """`base` with `new` where one of `old` stands; neighbours give way together."""
+    marked = base
+    for thing in old:
+        marked = re.sub(rf"(?<!\w){re.escape(thing)}(?!\w)", "\0", marked, flags=re.IGNORECASE)
+    return re.sub(r"\0(?:[\s,]*\0)*", new, marked)

@@ -26,8 +26,8 @@ _MOST_ITEMS = 10  # a longer list is cut to the items nearest to the question
 _KEPT_ITEMS = 6
 _FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says little
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
-_PRIOR = 2.0  # weight of the cheap signals beside the reranker's log-odds
-_RERANKED = 10  # passages that the reranker reads
+_PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
+_RERANKED = 20  # passages that the reranker reads
 
 Embed = Callable[[Sequence[str]], Floats]
 

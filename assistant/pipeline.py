@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_SECOND = 4.0  # a second passage this close to the best one's score is part of the answer
+_CLOSE = (0.0, 4.0, 2.0)  # how far behind the best passage the first, second, third may score
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
@@ -229,9 +229,11 @@ class Assistant:
             surest = max(surest, sure)
             if sure < self.settings.abstain_below:
                 continue
-            chosen = [_Unit(best.passage, spans)]
-            if len(ranked) > 1 and ranked[1].score >= best.score - _SECOND:
-                chosen.append(_Unit(ranked[1].passage, self._ranker.focus(part, ranked[1])))
+            chosen = [
+                _Unit(near.passage, spans if near is best else self._ranker.focus(part, near))
+                for near, behind in zip(ranked, _CLOSE, strict=False)
+                if near.score >= best.score - behind
+            ]
             units += [unit for unit in chosen if unit not in units]
         return units, surest
 

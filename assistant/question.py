@@ -37,6 +37,7 @@ _NO_ROLE = frozenset(  # words before a role that do not make it another one
 )
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_ORDINAL = re.compile(r"\b\d+(?:st|nd|rd|th)\b", re.IGNORECASE)
 _FIGURE = re.compile(
     r"\bhow (?:much|many|long|fast|big|large|high|often|old|soon)\b|\bpercent\w*|\bper cent\b|%|"
     r"\bwhat (?:year|share|rate|number|amount|age|fraction|proportion|range)\b|\bwhen\b|"
@@ -154,9 +155,15 @@ class Question:
         return tuple(kept) or (self.text,)
 
     @cached_property
+    def pinned(self) -> tuple[str, ...]:
+        """The places, years and ordinals, which the very words that answer must hold."""
+        found = [*_places_in(self.text), *_YEAR.findall(self.text), *_ORDINAL.findall(self.text)]
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
     def named(self) -> tuple[str, ...]:
-        """The places, years, levels, occupations and names that an answer must be about."""
-        found = [*_places_in(self.text), *_YEAR.findall(self.text)]
+        """What an answer must be about: what is pinned, levels, occupations and names."""
+        found = [*self.pinned]
         found += [match[0] for match in _LEVELS.finditer(self.text)]
         found += [word for word in words(self.text) if _singular(word) in OCCUPATIONS]
         found += [match[0] for match in _ROLE_BY_SUFFIX.finditer(self.text)]

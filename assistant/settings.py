@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     """A catalogue name, a local folder or a hub id of a sentence-transformers model."""
     device: str = Field("auto", pattern="^(auto|cpu|cuda|mps)$")
     """Where many texts are embedded and transformers models run."""
-    k: int = Field(8, ge=1, le=50)
+    k: int = Field(16, ge=1, le=50)
     """How many chunks a question finds."""
     dense: bool = True
     """Search by meaning (FAISS)."""

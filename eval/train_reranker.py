@@ -1,10 +1,11 @@
 """Makes the weights of `assistant/reranker.py`; run as python -m eval.train_reranker.
 
-Learns from `eval/training/`: career documents written for this purpose, each with questions and the
-lines that answer them, or none. One step sees some questions; each has one text that answers it,
-when there is one, the texts most like it that do not, and the choice that none does (cross-entropy
-over all of them). Texts are passages and the single items of lists, as the assistant ranks both.
-Takes about ten minutes on two cores; the same machine gives the same weights.
+Learns from `eval/training/`: career documents written for this purpose, and the shipped one, each
+with questions and the lines that answer them, or none. One step sees some questions; each has one
+text that answers it, when there is one, the texts most like it that do not, and the choice that
+none does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
+assistant ranks both. A round takes about twenty minutes on two cores; the same machine gives the
+same weights.
 """
 
 import argparse
@@ -24,8 +25,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertModel
 
+from assistant.conversation import standalone
 from assistant.evidence import Passage, passages_of
 from assistant.reranker import BASE, MAX_TOKENS, WEIGHTS
+from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readers import read_paths
 from corpus.sections import Span
 from index.embedder import open_embedder, quiet_transformers
@@ -37,7 +40,7 @@ HIDDEN = 128
 EPOCHS, QUESTIONS, OTHERS = 2, 8, 5  # questions of a step, and texts that do not answer each
 RATE, HEAD_RATE, WARM_UP = 3e-4, 1e-3, 50
 _HARD = 16  # texts most like the question, from which those that do not answer it are taken
-_SUB_BATCH = 24
+_SUB_BATCH = 12
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,19 @@ class Lesson:
     asked: tuple[Asked, ...]
 
 
-def read_lesson(file: Path) -> Lesson:
-    """The lesson of a Markdown file and the JSON lines beside it.
+def document_of(questions: Path) -> Path:
+    """The Markdown file beside `questions`, or the shipped document of that name."""
+    beside = questions.with_suffix(".md")
+    return beside if beside.exists() else SHIPPED_DOCUMENTS / beside.name
+
+
+def read_lesson(questions: Path) -> Lesson:
+    """The lesson of a file of questions, JSON lines, and its document.
 
     Raises:
         ValueError: an answer is no line of the document.
     """
-    document = read_paths([file]).documents[0]
+    document = read_paths([document_of(questions)]).documents[0]
     passages = list(passages_of(document))
     spans = [span for passage in passages for span in passage.spans]
     number = {span: n for n, span in enumerate(spans)}
@@ -84,7 +93,7 @@ def read_lesson(file: Path) -> Lesson:
         for chosen in _views(passage)
     ]
     asked = []
-    for line in file.with_suffix(".jsonl").read_text("utf-8").splitlines():
+    for line in questions.read_text("utf-8").splitlines():
         row = json.loads(line)
         places = [document.text.index(answer) for answer in row["answers"]]
         ends = [at + len(answer) for at, answer in zip(places, row["answers"], strict=True)]
@@ -95,7 +104,8 @@ def read_lesson(file: Path) -> Lesson:
             if span.start < end and at < span.end
         }
         if bool(right) == bool(row["answers"]):  # a heading or lead-in answers nothing by itself
-            asked.append(Asked(row["q"], frozenset(right)))
+            earlier = [{"question": question} for question in row.get("history", ())]
+            asked.append(Asked(standalone(row["q"], earlier), frozenset(right)))
     return Lesson(tuple(texts), tuple(asked))
 
 
@@ -180,12 +190,14 @@ def _mean(states: Tensor, wanted: Tensor) -> Tensor:
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def train(lessons: Sequence[Lesson], epochs: int = EPOCHS) -> Learner:
-    """A learner that has seen every question of `lessons` `epochs` times."""
+def train(lessons: Sequence[Lesson], epochs: int = EPOCHS, *, start: Path | None = None) -> Learner:
+    """A learner, going on from the weights `start`, that saw each question `epochs` times."""
     random.seed(0)
     torch.manual_seed(0)
     models = ModelStore()
     learner = Learner(models.resolve(BASE))
+    if start:
+        load(learner, start)
     near = [_nearest(lesson, models) for lesson in lessons]
     tasks = [(at, n) for at, lesson in enumerate(lessons) for n in range(len(lesson.asked))]
     head = [*learner.head.parameters(), learner.null]
@@ -277,15 +289,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the reranker.")
     parser.add_argument("--lessons", type=Path, default=LESSONS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
     quiet_transformers()
-    files = sorted(given.lessons.glob("*.md"))
+    files = sorted(given.lessons.glob("*.jsonl"))
     lessons = [read_lesson(file) for file in files]
     _tell(f"{len(lessons)} documents, {sum(len(lesson.asked) for lesson in lessons)} questions")
-    data = b"".join(f.read_bytes() for file in files for f in (file, file.with_suffix(".jsonl")))
+    data = b"".join(f.read_bytes() for file in files for f in (document_of(file), file))
     card = {"base": BASE, "lessons": hashlib.sha256(data).hexdigest(), "epochs": str(given.epochs)}
-    save(train(lessons, given.epochs), given.out, card)
+    if given.start:
+        card["start"] = hashlib.sha256(given.start.read_bytes()).hexdigest()
+    save(train(lessons, given.epochs, start=given.start), given.out, card)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,26 @@ def test_a_follow_up_takes_what_it_leaves_out_from_the_last_question() -> None:
     assert "Why is that?" in merged
 
 
+@pytest.mark.parametrize(
+    ("before", "then", "meant"),
+    [
+        (
+            "How much experience does a mid-level role need?",
+            "and for senior then?",
+            "How much experience does a senior role need?",
+        ),
+        ("What do seniors in Boston earn?", "And in Seattle?", "What do seniors in Seattle earn?"),
+        (
+            "What do senior people in Boston earn?",
+            "And junior?",
+            "What do junior people in Boston earn?",
+        ),
+    ],
+)
+def test_a_follow_up_names_another_level_or_place(before: str, then: str, meant: str) -> None:
+    assert standalone(then, [{"question": before, "answer": "…"}]) == meant
+
+
 def test_a_chain_of_follow_ups_reaches_back_to_the_subject() -> None:
     history = [
         {"question": "How much more do they pay in Boston?", "answer": "…"},
