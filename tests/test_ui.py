@@ -542,6 +542,13 @@ def test_a_third_question_waits_for_its_turn(slow_server: Server, tab: Tab) -> N
     until(lambda: SlowModel.writing == 0)
 
 
+@pytest.mark.parametrize("wait_s", [0.0, 0.3, 0.8, 1.5, 2.5])
+def test_the_server_ends_in_order_while_it_loads(home: Path, tmp_path: Path, wait_s: float) -> None:
+    server = Server(home, tmp_path / "log", CAREER_OFFLINE="1")
+    time.sleep(wait_s)
+    server.end()
+
+
 def test_what_is_missing_is_said_in_the_page_and_retry_tries_again(
     home: Path, tmp_path: Path, tab: Tab
 ) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
+_LAST_LOAD_S = 5.0
+
+
 @dataclass(frozen=True)
 class Loading:
     """What is going on before the first question can be asked."""
@@ -64,6 +67,7 @@ class Service:
         self.state: State = Loading()
         self._settings = settings
         self._starting = threading.Lock()
+        self._loader: threading.Thread | None = None
         self._writing = threading.Lock()
 
     @property
@@ -75,7 +79,8 @@ class Service:
         """Load in the background, unless that is under way."""
         if self._starting.acquire(blocking=False):
             self.state = Loading()
-            threading.Thread(target=self._load, daemon=True).start()
+            self._loader = threading.Thread(target=self._load, daemon=True)
+            self._loader.start()
 
     def add(self, files: Sequence[Path], emit: Emit[Progress | list[uploads.Result]]) -> None:
         """Add the uploaded `files` to the index, for all sessions.
@@ -93,7 +98,13 @@ class Service:
                 file.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give back what the models hold."""
+        """Give back what the models hold.
+
+        A load that is under way may finish: Python's end would abort the process where it catches a
+        thread in a model's C++ code.
+        """
+        if self._loader:
+            self._loader.join(_LAST_LOAD_S)
         if isinstance(self.state, Ready):
             self.state.assistant.close()
 
