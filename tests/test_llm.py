@@ -94,6 +94,7 @@ def test_an_answer_that_is_closed_is_not_written_on(address: str) -> None:
     assert all_stopped()
 
 
+# A guard, not a proof: the window in which a request was once let go of unclosed is narrow.
 # A socket that is interrupted while it connects is let go of, which closes it with this warning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_at_any_moment_ends_the_request(address: str) -> None:
