@@ -49,17 +49,21 @@ clean:
 # An installation is skipped while the files that it came from are those of the last one: then
 # nothing is asked of the network. The development one serves for both.
 STATE := cat pyproject.toml constraints.txt
+# Compiled here, on all cores and whatever PYTHONDONTWRITEBYTECODE says: else each `career` compiles
+# what it imports, which takes two seconds. Some packages hold files for other Pythons.
+COMPILE = $(BIN)/python -m compileall -q -j 0 .venv/lib corpus index assistant eval > /dev/null 2>&1 || true
 
 install: $(BIN)/pip
 	@$(STATE) | cmp -s - .venv/installed || { \
 	  echo 'installing into .venv (some minutes, about 2 GB) …' >&2; \
-	  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e . && $(STATE) > .venv/installed; }
+	  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e . \
+	  && { $(COMPILE); } && $(STATE) > .venv/installed; }
 
 install-dev: $(BIN)/pip
 	@$(STATE) | cmp -s - .venv/installed-dev || { \
 	  echo 'installing into .venv, with the tools of the tests (some minutes, about 2 GB) …' >&2; \
 	  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[all,dev]' \
-	  && $(STATE) > .venv/installed && $(STATE) > .venv/installed-dev; }
+	  && { $(COMPILE); } && $(STATE) > .venv/installed && $(STATE) > .venv/installed-dev; }
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-_ERF = np.array(
+_ERFC = np.array(
     [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], dtype=np.float32
 )
+_GELU_ROWS = 32
 
 
 class BertEncoder:
@@ -107,22 +108,27 @@ class BertEncoder:
             .transpose(0, 2, 1, 3)  # (batch, heads, tokens, width)
             for name in ("query", "key", "value")
         )
-        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width)) + blocked
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights = scores / scores.sum(axis=-1, keepdims=True)
+        weights = (query * np.float32(width**-0.5)) @ key.transpose(0, 1, 3, 2)
+        weights += blocked
+        weights -= weights.max(axis=-1, keepdims=True)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(axis=-1, keepdims=True)
         joined: Floats = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, dim)
         return joined
 
     def _linear(self, states: Floats, name: str) -> Floats:
         rows = states.reshape(-1, states.shape[-1])  # one GEMM for the whole batch
-        out: Floats = rows @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        out: Floats = rows @ self._weights[f"{name}.weight"].T
+        out += self._weights[f"{name}.bias"]
         return out.reshape(*states.shape[:-1], -1)
 
     def _norm(self, states: Floats, name: str) -> Floats:
-        centred = states - states.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
-        scaled: Floats = centred / np.sqrt(variance + np.float32(self._epsilon))
-        return scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        scaled: Floats = states - states.mean(axis=-1, keepdims=True)
+        variance = np.einsum("...i,...i->...", scaled, scaled) / np.float32(states.shape[-1])
+        scaled /= np.sqrt(variance + np.float32(self._epsilon))[..., None]
+        scaled *= self._weights[f"{name}.weight"]
+        scaled += self._weights[f"{name}.bias"]
+        return scaled
 
 
 def max_tokens(folder: Path) -> int:
@@ -135,22 +141,33 @@ def max_tokens(folder: Path) -> int:
 def gelu(x: Floats) -> Floats:
     """The Gaussian error linear unit (Hendrycks & Gimpel 2016), to within 5e-7.
 
-    The error function is Abramowitz and Stegun's 7.1.26: three times as fast as scipy's here, where
-    it was half of the time of a question.
+    gelu(x) = max(x, 0) - |x| / 2 * erfc(|x| / sqrt 2), with Abramowitz and Stegun's 7.1.26 for the
+    last factor. A few rows at a time, which stay in the cache through all the steps: that is three
+    times as fast as the whole array step by step.
     """
-    size = np.abs(x) * np.float32(np.sqrt(0.5))
-    t = np.reciprocal(size * np.float32(0.3275911) + np.float32(1.0))
-    erf: Floats = np.zeros_like(t)
-    for factor in _ERF:
-        erf += factor
-        erf *= t
-    erf *= np.exp(-np.square(size))
-    np.subtract(np.float32(1.0), erf, out=erf)
-    np.copysign(erf, x, out=erf)
-    erf += np.float32(1.0)
-    erf *= x
-    erf *= np.float32(0.5)
-    return erf
+    rows = x.reshape(-1, x.shape[-1])
+    out = np.empty_like(rows)
+    size, scratch = (np.empty((_GELU_ROWS, rows.shape[1]), dtype=np.float32) for _ in range(2))
+    for start in range(0, len(rows), _GELU_ROWS):
+        given, tail = rows[start : start + _GELU_ROWS], out[start : start + _GELU_ROWS]
+        s, t = size[: len(given)], scratch[: len(given)]
+        np.abs(given, out=s)
+        np.multiply(s, np.float32(0.3275911 * np.sqrt(0.5)), out=t)
+        t += np.float32(1.0)
+        np.reciprocal(t, out=t)
+        np.multiply(t, _ERFC[0], out=tail)
+        for factor in _ERFC[1:]:
+            tail += factor
+            tail *= t
+        np.square(s, out=t)
+        t *= np.float32(-0.5)
+        np.exp(t, out=t)
+        tail *= t
+        tail *= s
+        tail *= np.float32(-0.5)
+        np.maximum(given, 0.0, out=s)
+        tail += s
+    return out.reshape(x.shape)
 
 
 def _padded(batch: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], Floats]:
