@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from corpus.readable import readable
 from corpus.sections import Span
 
 from .answer import Citation, Sentence
-from .evidence import Passage, readable
+from .evidence import Passage
 
 _FINAL = re.compile(r"[.!?]+$")
 _BULLET = re.compile(r"^(?:[-*+•]|\d+[.)])\s+")

@@ -6,7 +6,6 @@ signals choose the passages that the reranker reads; both together rank those
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from corpus.chunks import Chunk
+from corpus.readable import readable
 from corpus.sections import Document, Span
 from index.embedder import Floats
 from index.store import Hit, Index
@@ -327,22 +327,3 @@ def _singled_out(
             chosen.add(at)
             left = {stem: w for stem, w in left.items() if stem not in stems}
     return tuple(passage.spans[at] for at in sorted(chosen))
-
-
-def readable(quote: str) -> str:
-    """Markdown as plain words: rows as `first: second`; emphasis, code and links undone."""
-    lines = [_readable_line(line) for line in quote.split("\n")]
-    return "\n".join(line for line in lines if line is not None)
-
-
-def _readable_line(line: str) -> str | None:
-    stripped = line.strip()
-    if re.fullmatch(r"\|?[\s:|-]*-[\s:|-]*\|[\s:|-]*", stripped):
-        return None  # the rule below a table's header
-    if stripped.startswith("|") or re.search(r"\S\s\|\s\S", stripped):
-        cells = [cell.strip() for cell in stripped.strip("|").split("|")]
-        line = f"{cells[0]}: {', '.join(c for c in cells[1:] if c)}" if len(cells) > 1 else cells[0]
-    line = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", line)
-    line = re.sub(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", r"\2", line)
-    line = re.sub(r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])", r"\1", line)
-    return re.sub(r"`([^`]+)`", r"\1", line)

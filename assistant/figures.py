@@ -1,12 +1,13 @@
 """Figures in text: amounts, percentages, ranges, years and counts as values with units.
 
 `missing_figures` is the number check of every displayed sentence: 1,250 = 1250, $2-3K = $2,000 to
-$3,000, 5-8% = 5 to 8 percent, six = 6. A range stands or falls as a whole.
+$3,000, 5-8% = 5 to 8 percent, six = 6, one in four = a quarter = 25 %, two years = 24 months. A
+range stands or falls as a whole.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 _SCALES = {
     "k": 1e3,
@@ -41,6 +42,13 @@ _WORDS = {
         "fifteen sixteen seventeen eighteen nineteen twenty".split()
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_TENS = {word: value for word, value in _WORDS.items() if value >= 20}
+_WORDS |= {  # twenty-four
+    f"{tens}-{unit}": high + low
+    for tens, high in _TENS.items()
+    for unit, low in list(_WORDS.items())[1:10]
+}
+_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fifth": 5, "eighth": 8, "tenth": 10}
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
 _MANY = {"dozen": 12.0, "hundred": 100.0}
 
@@ -64,12 +72,38 @@ _RANGE = re.compile(
     re.IGNORECASE,
 )
 _SINGLE = re.compile(rf"(?<![\w.]){_one('a')}(?P<ordinal>st|nd|rd|th)?(?![\w])", re.IGNORECASE)
+_SPELLED = "|".join(sorted([*_WORDS, *_MANY], key=len, reverse=True))
 _WORD = re.compile(
-    rf"\b(?P<word>{'|'.join([*_WORDS, *_MANY])})\b"
-    r"(?P<tail>\s+(?:hundred|thousand|million|billion))?(?P<unit>\s?%|\s?percent\b|\s?per\s?cent\b)?",
+    rf"\b(?P<word>{_SPELLED})\b(?!-(?:{_SPELLED})\b)"
+    r"(?P<tail>\s+(?:hundred|thousand|million|billion))?"
+    r"(?P<unit>\s?%|\s?percent\b|\s?per\s?cent\b|\s?dollars\b|\s?euros\b|\s?pounds\b)?",
+    re.IGNORECASE,
+)
+_WORD_RANGE = re.compile(
+    rf"\b(?P<low>{_SPELLED})\s+(?:to|or|and)\s+(?P<high>{_SPELLED})\b(?P<unit>\s?%|\s?percent\b)?",
+    re.IGNORECASE,
+)
+# Shares: "one in four", "3 out of 10", "three employers in five", "a quarter of", "two thirds".
+_COUNT = rf"(?:\d+|{_SPELLED})"
+_ONE_OF = re.compile(
+    rf"\b(?P<n>{_COUNT})(?:\s+\w+)?\s+(?:in|out\s+of)(?:\s+every)?\s+(?P<of>{_COUNT})\b(?!\s*%)",
+    re.IGNORECASE,
+)
+_PART_OF = re.compile(
+    rf"\b(?:(?P<n>{_COUNT}|a|an)[\s-]+)?(?P<part>half|halves|third|quarter|fifth|eighth|tenth)s?"
+    r"\b(?=\s+(?:of|the|all|as|in)\b|[.,;]|$)",
     re.IGNORECASE,
 )
 _ORDINAL_WORD = re.compile(rf"\b(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
+_ABOVE = re.compile(
+    r"\b(?:more than|over|above|just over|a little over|upwards of)\s+\S*$", re.IGNORECASE
+)
+_BELOW = re.compile(
+    r"\b(?:less than|fewer than|under|below|just under|not quite|nearly|almost|close to)\s+\S*$",
+    re.IGNORECASE,
+)
+_MONTHS = re.compile(r"[\s-]*months?\b", re.IGNORECASE)
+_YEARS = re.compile(r"[\s-]*years?\b", re.IGNORECASE)
 _AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
 _HEDGES = re.compile(  # right before a number: it is said to be one end of a range
     r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
@@ -97,6 +131,7 @@ class Figure:
     open: bool  # "5+"
     text: str
     start: int
+    months: float = 0.0  # what `low` years or months are in months; 0 for anything else
 
     @property
     def is_range(self) -> bool:
@@ -111,19 +146,25 @@ def figures(text: str) -> list[Figure]:
     for figure, end in _candidates(text):
         if not any(taken[figure.start : end]):
             taken[figure.start : end] = [True] * (end - figure.start)
-            found.append(figure)
+            found.append(_timed(figure, text[end : end + 12]))
     return sorted(found, key=lambda figure: figure.start)
 
 
 def missing_figures(claim: str, evidence: str) -> list[str]:
     """The figures of `claim`, as it writes them, that `evidence` does not give."""
     known = figures(evidence)
-    return [f.text for f in figures(claim) if not any(_gives(k, f, claim) for k in known)]
+    money = {unit for word, unit in _CURRENCIES.items() if word in evidence.lower()}
+    return [f.text for f in figures(claim) if not any(gives(k, f, claim, money) for k in known)]
 
 
-def _gives(known: Figure, claimed: Figure, claim: str) -> bool:
-    """Whether `known` of the evidence bears out `claimed`, as `claim` words it."""
-    if known.unit != claimed.unit:
+def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = ()) -> bool:
+    """Whether `known` of the evidence bears out `claimed`, as `claim` words it.
+
+    `money` are the currencies that the evidence names anywhere: a table names its own only once.
+    """
+    if known.months and claimed.months and known.months == claimed.months and not claimed.is_range:
+        return known.open == claimed.open
+    if not _same_unit(known, claimed, money):
         return False
     near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
     if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
@@ -132,9 +173,37 @@ def _gives(known: Figure, claimed: Figure, claim: str) -> bool:
         return False
     if claimed.is_range or not known.is_range:
         same = (claimed.low, claimed.high) == (known.low, known.high)
-        return same or _rounds_to(known, claimed, near)
+        return same or _rounds_to(known, claimed, near) or _bounds(known, claimed, claim)
     before = claim[: claimed.start].rstrip(" $€£")
     return claimed.low in (known.low, known.high) and bool(_HEDGES.search(before))
+
+
+def _same_unit(known: Figure, claimed: Figure, money: Collection[str]) -> bool:
+    if known.unit == claimed.unit:
+        return True
+    if claimed.unit in money and not known.unit:
+        return True
+    if known.unit in money and not claimed.unit:
+        return claimed.low >= 1000
+    return claimed.unit == "th" and not known.unit and "percentile" not in claimed.text
+
+
+def _bounds(known: Figure, claimed: Figure, claim: str) -> bool:
+    """Whether the claim says "more than" or "less than", and the known value is just beyond."""
+    if claimed.is_range or known.is_range:
+        return False
+    before = claim[: claimed.start + 1]
+    over, under = bool(_ABOVE.search(before)), bool(_BELOW.search(before))
+    beyond = known.low - claimed.low if over else claimed.low - known.low
+    return (over or under) and 0 < beyond <= abs(claimed.low) / 5
+
+
+def _timed(figure: Figure, after: str) -> Figure:
+    """`figure` with its months, where a number of months or years follows it."""
+    if figure.unit or figure.is_range:
+        return figure
+    times = 1 if _MONTHS.match(after) else 12 if _YEARS.match(after) else 0
+    return replace(figure, months=figure.low * times)
 
 
 def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:
@@ -147,12 +216,8 @@ def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:
 
 def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
     """Figures with the offset that each ends at; the longer readings first."""
-    for match in _RANGE.finditer(text):
-        joined = match[0][match.end("numbera") - match.start() :]
-        if re.search(r"\sand\s", joined) and not _AND_RANGE.search(text[: match.start()]):
-            continue
-        if (figure := _range(match)) is not None:
-            yield figure, match.end()
+    yield from _shares(text)
+    yield from _ranges(text)
     for match in _SINGLE.finditer(text):
         unit = "th" if match["ordinal"] else _unit(match, "a")
         value = _value(match, "a")
@@ -169,6 +234,37 @@ def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
             yield Figure(value, value, "th", False, match[0], match.start()), match.end()
 
 
+def _shares(text: str) -> Iterator[tuple[Figure, int]]:
+    """Shares: "one in four", "two thirds of"."""
+    for match in _ONE_OF.finditer(text):
+        n, of = _count(match["n"]), _count(match["of"])
+        if n < of and 1 < of <= 100:
+            yield _share(n / of, match), match.end()
+    for match in _PART_OF.finditer(text):
+        n = 1.0 if (match["n"] or "a").lower() in ("a", "an") else _count(match["n"])
+        of = _PARTS[match["part"].lower()]
+        if n < of and (match["n"] or of == 2):
+            yield _share(n / of, match), match.end()
+
+
+def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
+    """Ranges: "two to three", "2-3", "between 2 and 3"; "from 3 to 2" is two figures."""
+    for match in _WORD_RANGE.finditer(text):
+        low, high = _count(match["low"]), _count(match["high"])
+        between = _AND_RANGE.search(text[: match.start()])
+        if low < high and (between or " and " not in match[0].lower()):
+            unit = "%" if match["unit"] else ""
+            yield Figure(low, high, unit, False, match[0].strip(), match.start()), match.end()
+    for match in _RANGE.finditer(text):
+        joined = match[0][match.end("numbera") - match.start() :]
+        if re.search(r"\sand\s", joined) and not _AND_RANGE.search(text[: match.start()]):
+            continue
+        if (figure := _range(match)) is not None:
+            yield figure, match.end()
+        elif (fall := _fall(match)) is not None:
+            yield from fall
+
+
 def _range(match: re.Match[str]) -> Figure | None:
     """Both ends share the unit and, where only the second has one, the scale."""
     units = [unit for name in "ab" if (unit := _unit(match, name))]
@@ -183,6 +279,30 @@ def _range(match: re.Match[str]) -> Figure | None:
     opened = bool(match["plusb"])
     unit = units[0] if units else ""
     return Figure(low, high, unit, opened, match[0].strip(), match.start())
+
+
+def _fall(match: re.Match[str]) -> tuple[tuple[Figure, int], tuple[Figure, int]] | None:
+    """Both values of "from 23 to 6 percent", which share the unit."""
+    unit = _unit(match, "b")
+    if not unit or _unit(match, "a") not in ("", unit) or _value(match, "a") <= _value(match, "b"):
+        return None
+    first, second = match.start("numbera"), match.start("numberb")
+    a, b = _value(match, "a"), _value(match, "b")
+    return (
+        (Figure(a, a, unit, False, match["numbera"], first), match.end("numbera")),
+        (Figure(b, b, unit, False, match[0][second - match.start() :], second), match.end()),
+    )
+
+
+def _count(word: str) -> float:
+    """A number in digits or words."""
+    plain = word.lower()
+    return float(plain) if plain.isdigit() else _MANY.get(plain, float(_WORDS.get(plain, 0)))
+
+
+def _share(share: float, match: re.Match[str]) -> Figure:
+    percent = round(share * 100, 2)
+    return Figure(percent, percent, "%", False, match[0].strip(), match.start())
 
 
 def _value(match: re.Match[str], name: str) -> float:
@@ -206,5 +326,6 @@ def _spelled(match: re.Match[str]) -> Figure | None:
         return None  # "one of them" counts nothing
     value = _MANY.get(word, float(_WORDS.get(word, 0)))
     value *= {"hundred": 100.0}.get(tail, _SCALES.get(tail, 1.0))
-    unit = "%" if match["unit"] else ""
+    written = (match["unit"] or "").strip().lower()
+    unit = _CURRENCIES.get(written, "%" if written else "")
     return Figure(value, value, unit, False, match[0].strip(), match.start())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import UsageError
 from corpus.paths import SHIPPED_DOCUMENTS
+from corpus.readable import readable
 from corpus.sections import Span, sentence_ranges
 from index import build as index_build
 from index import generations, store
@@ -24,14 +25,14 @@ from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
 from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
-from .evidence import Passage, Ranked, Ranker, readable
+from .evidence import Passage, Ranked, Ranker
 from .figures import missing_figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
 from .reranker import Reranker
 from .settings import Settings, load_settings
-from .support import FINGERPRINT, SupportCheck, Verdict
+from .support import SupportCheck, Verdict
 from .words import content_stems
 
 if TYPE_CHECKING:
@@ -99,16 +100,22 @@ class Assistant:
     """Answers questions from one open index with one LLM. Safe to use from several threads."""
 
     def __init__(
-        self, index: Index, embedder: Embedder, reranker: Reranker, llm: LLM, settings: Settings
+        self,
+        index: Index,
+        embedder: Embedder,
+        reranker: Reranker,
+        check: SupportCheck,
+        llm: LLM,
+        settings: Settings,
     ) -> None:
         self.index = index
         self.settings = settings
         self._embedder = embedder
         self._reranker = reranker
+        self._check = check
         self._llm = llm
         self._cache = CachedEmbedder(embedder)
         self._ranker = Ranker(index, self._cache.embed, reranker)
-        self._check = SupportCheck(self._cache.embed)
 
     @classmethod
     def open(
@@ -129,14 +136,16 @@ class Assistant:
         models.resolve(settings.embedder, progress=on_models)
         embedder = open_embedder(settings.embedder, models, settings.device)
         opened = open_index(index, embedder, on_index)
-        reranker = Reranker.open(models)
+        reranker, check = Reranker.open(models), SupportCheck.open(models)
         wanted = llm if llm is not None else settings.llm
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
-        return cls(opened, embedder, reranker, model, settings)
+        return cls(opened, embedder, reranker, check, model, settings)
 
     def with_index(self, index: Index) -> "Assistant":
         """The same models over another open index."""
-        return Assistant(index, self._embedder, self._reranker, self._llm, self.settings)
+        return Assistant(
+            index, self._embedder, self._reranker, self._check, self._llm, self.settings
+        )
 
     @property
     def embedder(self) -> Embedder:
@@ -308,22 +317,17 @@ class Assistant:
         if reason := _empty_reason(plain, question, composer.text):
             return record.Dropped(text, reason)
         order = sorted(range(len(facts)), key=lambda n: (n not in marked, n))
-        verdicts = [(n, self._judge(plain, facts[n])) for n in order]
-        passed = [(v.support, -at, n) for at, (n, v) in enumerate(verdicts) if v.supported]
+        judged = self._check.judge_all([(plain, facts[n].evidence) for n in order])
+        verdicts = [_whole(plain, facts[n], v) for n, v in zip(order, judged, strict=True)]
+        passed = [
+            (v.support, -at, n)
+            for at, (n, v) in enumerate(zip(order, verdicts, strict=True))
+            if v.supported
+        ]
         if not passed:
-            return record.Dropped(text, verdicts[0][1].reason)
+            return record.Dropped(text, verdicts[0].reason)
         support, _, best = max(passed)
         return composer.add_supported(plain, facts[best].passage, facts[best].quoted, support)
-
-    def _judge(self, plain: str, fact: _Fact) -> Verdict:
-        """The support check; a list that is only told in part gives way to its exact words."""
-        verdict = self._check.judge(plain, fact.evidence, fact.items)
-        if verdict.supported and len(fact.items) > 1:
-            said = set(content_stems(plain))
-            items = [set(content_stems(item)) for item in fact.items]
-            if any(len(item & said) * 2 < len(item) for item in items):
-                return replace(verdict, reason="it leaves out items of the list that it cites")
-        return verdict
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
         """Whether the text shown already says what `unit` would add."""
@@ -347,7 +351,7 @@ class Assistant:
             "index": f"{self.index.generation.folder.name}-{self.index.fingerprint}",
             "embedder": f"{self._embedder.name}-{self._embedder.weights[:12]}",
             "llm": self._llm.fingerprint,
-            "support": FINGERPRINT,
+            "support": self._check.fingerprint,
         }
 
     def _is_word(self, word: str) -> bool:
@@ -412,6 +416,16 @@ def _sentences(pieces: Iterator[str]) -> Iterator[str]:
             text = text[finished[-1][0] :]
     if text.strip() and re.search(r"[.!?][\])\s\d\[]*$", text):
         yield text.strip()
+
+
+def _whole(plain: str, fact: _Fact, verdict: Verdict) -> Verdict:
+    """`verdict`, but a list that is only told in part gives way to its exact words."""
+    if verdict.supported and len(fact.items) > 1:
+        said = set(content_stems(plain))
+        items = [set(content_stems(item)) for item in fact.items]
+        if any(len(item & said) * 2 < len(item) for item in items):
+            return replace(verdict, reason="it leaves out items of the list that it cites")
+    return verdict
 
 
 def _clean(text: str) -> str:

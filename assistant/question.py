@@ -157,7 +157,7 @@ class Question:
     @cached_property
     def pinned(self) -> tuple[str, ...]:
         """The places, years and ordinals, which the very words that answer must hold."""
-        found = [*_places_in(self.text), *_YEAR.findall(self.text), *_ORDINAL.findall(self.text)]
+        found = [*places_in(self.text), *_YEAR.findall(self.text), *_ORDINAL.findall(self.text)]
         return tuple(dict.fromkeys(found))
 
     @cached_property
@@ -249,7 +249,7 @@ def _places() -> frozenset[str]:
     return frozenset(line for line in lines if not line.startswith("#"))
 
 
-def _places_in(text: str) -> list[str]:
+def places_in(text: str) -> list[str]:
     """The places that `text` names, longest first; in lower case too."""
     tokens = [match[0] for match in re.finditer(r"[^\W\d_][\w.'-]*[^\W_]|[^\W\d_]", text)]
     found, at = [], 0

@@ -1,21 +1,34 @@
 """The support check: whether a sentence is borne out by the very text that it cites.
 
-Everything displayed passes here first. The evidence is the quoted characters and the headings above
-them. Figures, names, denials and directions are compared exactly; the rest by words and embedding.
+Everything displayed passes here first, and the evaluation judges with the same check. Figures and
+places are compared exactly: one that the evidence does not give, or gives to something else, is a
+fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
+evidence together, and what can be counted (missing words and names) corrects it.
+docs/decisions/0008-support.md says how good it is.
 """
 
+import hashlib
+import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
 
-from index.embedder import Floats
+from index.models import ModelStore
 
+from .bearing import bearing
+from .binding import misplaced_figure
+from .comparing import plainly_denied, turned_round
+from .cross_encoder import CrossEncoder
 from .figures import missing_figures
-from .words import content_stems, names, negated, reversed_directions, stem, stems, words
+from .question import places_in
+from .words import content_stems, names, negated, stem, stems, words
 
-FINGERPRINT = "words+embedding 1"
-_COVERED = 0.75  # share of the sentence's content words that the evidence must hold
-_ALIKE = 0.55  # cosine of sentence and evidence
+WEIGHTS = Path(__file__).with_name("support.safetensors")
+READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
+THRESHOLD = 0.5
+_NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that hedge or oblige: a claim may not be stronger than its evidence.
 _STRONGER = {
     "all": ("all", "every", "each", "entire", "whole", "always"),
@@ -31,18 +44,16 @@ _STRONGER = {
     "lowest": ("lowest", "least"),
 }
 
-_LISTED = re.compile(r",\s+(?:and\s+|or\s+)?|;\s+|:\s+")
-_JOINED = re.compile(r"\s+(?:and|or|while|but|as well as)\s+")
-_LABEL = re.compile(r"[:,(]")
-
-Embed = Callable[[Sequence[str]], Floats]
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """`support` in [0, 1]; `reason` says what failed and is empty for a supported sentence."""
+    """`reason` says what failed and is empty when supported.
+
+    `support` is P(supported) in [0, 1], `score` the same before figures and places were compared.
+    """
 
     support: float
+    score: float
     reason: str = ""
 
     @property
@@ -51,82 +62,149 @@ class Verdict:
         return not self.reason
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What the probability is made of."""
+
+    read: float  # log-odds by the cross-encoder
+    missing: float  # content words that the evidence does not hold
+    unnamed: float  # 1: a name that the evidence does not hold
+    length: float  # log of its content words
+    evidence_length: float  # log of the evidence's words
+
+
+# Logistic regression on labelled pairs that taught the cross-encoder nothing: docs/decisions/0008.
+_BIAS = -0.374
+_WEIGHTS = Signals(read=0.375, missing=-0.208, unnamed=-0.928, length=0.883, evidence_length=-0.087)
+
+
 class SupportCheck:
-    """Judges sentences against evidence; deterministic."""
+    """Judges sentences against evidence; deterministic, safe to use from several threads."""
 
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
+    def __init__(self, encoder: CrossEncoder, fingerprint: str) -> None:
+        self._encoder = encoder
+        self.fingerprint = fingerprint
 
-    def judge(self, sentence: str, evidence: str, items: Sequence[str] = ()) -> Verdict:
-        """Whether `evidence` (quote with its headings) bears out every part of `sentence`.
+    @classmethod
+    def open(cls, models: ModelStore, weights: Path = WEIGHTS) -> "SupportCheck":
+        """The check with the model in the file `weights`, the shipped one by default."""
+        identity = hashlib.sha256(weights.read_bytes()).hexdigest()
+        return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}")
 
-        `items` are the list items or rows that `evidence` holds: the sentence may name several of
-        them, but may not mix the words of two.
-        """
-        reason = _exact_fault(sentence, evidence) or _mixed_items(sentence, evidence, items)
-        if reason:
-            return Verdict(0.0, reason)
-        claimed = content_stems(sentence)
-        given = stems(evidence)
-        missing = [word for word in dict.fromkeys(claimed) if word not in given]
-        covered = 1.0 - len(missing) / max(1, len(set(claimed)))
-        pair = self._embed([sentence, evidence])
-        alike = float(pair[0] @ pair[1])
-        support = max(0.0, min(1.0, (covered + alike) / 2))
-        if not claimed:
-            return Verdict(support, "it states nothing that could be checked")
-        if covered < _COVERED:
-            unfounded = ", ".join(_as_written(sentence, missing)[:4])
-            return Verdict(support, f"the cited text does not say: {unfounded}")
-        if alike < _ALIKE:
-            return Verdict(support, "the cited text speaks of something else")
-        return Verdict(support)
+    def judge(self, sentence: str, evidence: str) -> Verdict:
+        """Whether `evidence` (a quote with the headings above it) bears out all of `sentence`."""
+        return self.judge_all([(sentence, evidence)])[0]
+
+    def judge_all(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+        """The verdict for each pair of sentence and evidence, in order."""
+        read = [(sentence, bearing(sentence, given, READ_WORDS)) for sentence, given in pairs]
+        scores = self._encoder.score_pairs(read).tolist() if pairs else []
+        return [
+            _verdict(_Comparison(sentence, evidence), score)
+            for (sentence, evidence), score in zip(pairs, scores, strict=True)
+        ]
 
 
-def _exact_fault(sentence: str, evidence: str) -> str:
-    """What figures, names, denials, directions or strength have against the sentence."""
-    if absent := missing_figures(sentence, evidence):
-        return f"the number {absent[0]} is not in the cited text"
-    given = stems(evidence)
-    lower = evidence.lower()
-    for name in names(sentence):
-        if stem(name) not in given and name.lower() not in lower:
-            return f"{name} is not in the cited text"
-    if negated(sentence) != negated(evidence):
-        return "one of sentence and cited text denies what the other says"
-    if reversed_ := reversed_directions(stems(sentence), given):
-        return f"the cited text says the opposite of {reversed_[0]!r}"
-    said = set(words(evidence))
-    for word in words(sentence):
-        if word in _STRONGER and not said & set(_STRONGER[word]):
-            return f"the cited text does not say {word!r}"
-    return ""
+def _verdict(compared: "_Comparison", read: float) -> Verdict:
+    """The verdict from what was read and what was counted."""
+    score = probability(compared.signals(read))
+    if not compared.claimed:
+        return Verdict(0.0, score, "it states nothing that could be checked")
+    if fault := compared.fault:
+        return Verdict(0.0, score, fault)
+    return Verdict(score, score, "" if score >= THRESHOLD else compared.doubt)
 
 
-def _mixed_items(sentence: str, evidence: str, items: Sequence[str]) -> str:
-    """What the sentence joins that the list keeps apart; empty when nothing."""
-    if len(items) < 2:
+def probability(signals: Signals) -> float:
+    """P(supported) by the signals alone, in [0, 1]."""
+    total = _BIAS + sum(w * s for w, s in zip(astuple(_WEIGHTS), astuple(signals), strict=True))
+    return 1.0 / (1.0 + math.exp(-total))
+
+
+class _Comparison:
+    """A sentence beside its evidence: what can be counted."""
+
+    def __init__(self, sentence: str, evidence: str) -> None:
+        self._sentence = sentence
+        self._evidence = evidence
+        self.claimed = content_stems(sentence)
+
+    @cached_property
+    def fault(self) -> str:
+        """What figures or places have against the sentence; empty when nothing."""
+        if absent := missing_figures(self._sentence, self._evidence):
+            return f"the number {absent[0]} is not in the cited text"
+        if figure := misplaced_figure(self._sentence, self._evidence):
+            return f"the cited text gives {figure} to something else"
+        if plainly_denied(self._sentence, self._evidence):
+            return "it denies what the cited text says"
+        if word := turned_round(self._sentence, self._evidence):
+            return f"the cited text says the opposite of {word!r}"
+        lower = self._evidence.lower()
+        for place in places_in(self._sentence):
+            if place.lower() not in lower:
+                return f"{place} is not in the cited text"
         return ""
-    general = stems(evidence.split(items[0])[0])
-    held = [stems(item) for item in items]
-    labels = [set(content_stems(_LABEL.split(item)[0])) for item in items]
-    for listed in _LISTED.split(sentence):
-        own = set(content_stems(listed)) - general
-        if not own or any(own <= item for item in held):
-            continue
-        pieces = [set(content_stems(p)) - general for p in _JOINED.split(listed)]
-        whole = all(
-            not piece
-            or any(
-                label and label - general <= piece <= item | label
-                for item, label in zip(held, labels, strict=True)
-            )
-            for piece in pieces
+
+    @cached_property
+    def doubt(self) -> str:
+        """The likeliest reason why the evidence does not bear the sentence out."""
+        if self._absent_names:
+            return f"{self._absent_names[0]} is not in the cited text"
+        if self._denies:
+            return "one of sentence and cited text denies what the other says"
+        if self._overstated:
+            return f"the cited text does not say {self._overstated!r}"
+        if self._missing:
+            return f"the cited text does not say: {', '.join(self._as_written[:4])}"
+        return "the cited text does not bear it out"
+
+    def signals(self, read: float) -> Signals:
+        """The signals, with the cross-encoder's log-odds `read`."""
+        return Signals(
+            read=read,
+            missing=float(len(self._missing)),
+            unnamed=float(bool(self._absent_names)),
+            length=math.log(len(self.claimed) + 1),
+            evidence_length=math.log(len(words(self._evidence)) + 1),
         )
-        if not whole:
-            return "it mixes different items of the list that it cites"
-    return ""
+
+    @cached_property
+    def _given(self) -> set[str]:
+        return stems(self._evidence)
+
+    @cached_property
+    def _near(self) -> str:
+        return bearing(self._sentence, self._evidence, _NEAR_WORDS)
+
+    @cached_property
+    def _missing(self) -> list[str]:
+        return [word for word in dict.fromkeys(self.claimed) if word not in self._given]
+
+    @cached_property
+    def _absent_names(self) -> list[str]:
+        lower = self._evidence.lower()
+        return [
+            name
+            for name in _names(self._sentence)
+            if name.lower() not in lower and stem(name) not in self._given
+        ]
+
+    @cached_property
+    def _denies(self) -> bool:
+        return negated(self._sentence) != negated(self._near)
+
+    @cached_property
+    def _overstated(self) -> str:
+        said = set(words(self._evidence))
+        strong = (w for w in words(self._sentence) if w in _STRONGER)
+        return next((word for word in strong if not said & set(_STRONGER[word])), "")
+
+    @property
+    def _as_written(self) -> list[str]:
+        missing = set(self._missing)
+        return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
 
 
-def _as_written(sentence: str, missing: Sequence[str]) -> list[str]:
-    return [word for word in dict.fromkeys(words(sentence)) if stem(word) in missing]
+def _names(text: str) -> list[str]:
+    return [name for name in names(text) if not re.match(r"\d", name)]

@@ -1,7 +1,6 @@
-"""Words as the checks compare them: stems of content words, names, negations, directions."""
+"""Words as the checks compare them: stems of content words, names, negations."""
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from .lexicon import FUNCTION_WORDS
@@ -10,20 +9,6 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:[+#]+)?")  # noqa: RUF001 a typ
 _TERM = re.compile(r"[^\W_][\w.+#&'’/-]*[\w+#]|[^\W_]")  # noqa: RUF001 C++, A/B, Node.js, U.S
 
 NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothing".split())
-
-# Pairs of opposite directions: a sentence that says one where its evidence says the other is wrong.
-_OPPOSITES = (
-    ("higher above more over exceed greater larger better", "lower below less under fewer smaller"),
-    (
-        "increase rise grow grew growth gain raise surge climb",
-        "decrease fall fell drop decline cut",
-    ),
-    ("before earlier", "after later"),
-    ("minimum least", "maximum most"),
-    ("always must required mandatory requires", "optional may sometimes"),
-    ("easy easier simple", "hard harder difficult complex"),
-    ("abundant plentiful", "scarce limited shortage lack"),
-)
 
 
 @lru_cache(maxsize=1)
@@ -74,23 +59,3 @@ def names(text: str) -> list[str]:
 def negated(text: str) -> bool:
     """Whether the text denies something."""
     return any(word in NEGATIONS or word.endswith("n't") for word in words(text))
-
-
-def reversed_directions(claim: Iterable[str], evidence: Iterable[str]) -> list[str]:
-    """The stems with which `claim` says the opposite of `evidence` (both given as stems)."""
-    claimed, given = set(claim), set(evidence)
-    wrong = []
-    for left, right in _direction_stems():
-        for one, other in ((left, right), (right, left)):
-            said = claimed & one
-            if said and not given & one and given & other and not claimed & other:
-                wrong += sorted(said)
-    return wrong
-
-
-@lru_cache(maxsize=1)
-def _direction_stems() -> list[tuple[frozenset[str], frozenset[str]]]:
-    return [
-        (frozenset(map(stem, left.split())), frozenset(map(stem, right.split())))
-        for left, right in _OPPOSITES
-    ]

@@ -3,6 +3,7 @@
 Errors and exit codes are those of `career`.
 """
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,16 @@ import typer
 from assistant import __version__
 from assistant.cli import Interrupted, _as_career_error, screen
 from assistant.cli.screen import AsJson, IndexName
+from corpus.errors import UsageError
 
 from .cases import SHIPPED_CASES, read_cases, read_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from assistant.support import Verdict
+
+    from .judge import LabelledPair
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="How well the assistant does.")
 bench = typer.Typer(help="Measure speed and quality.", rich_markup_mode=None)
@@ -116,6 +122,42 @@ def retrieval(
         _tell(_retrieval_table(report))
 
 
+@app.command()
+def judge(
+    pairs: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help='JSON lines of {"id", "evidence", "claim", "label"}.'),
+    ],
+    scores: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write each pair's score and verdict there.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how far the support check agrees with people's labels."""
+    from .judge import LabelledPair, judge_pairs, reliability
+
+    labelled = read_rows(pairs, LabelledPair)
+    from assistant.support import SupportCheck
+    from index.models import ModelStore
+
+    from .bench import file_identity
+
+    check = SupportCheck.open(ModelStore())
+    verdicts = judge_pairs(labelled, check, _Progress("pairs"))
+    if scores:
+        _write_scores(scores, labelled, verdicts)
+    report = {
+        "pairs": file_identity(pairs),
+        "support": check.fingerprint,
+        **reliability(labelled, verdicts),
+    }
+    if as_json:
+        screen.result(report)
+    else:
+        _tell(_judge_table(report))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (that of this process by default) and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -186,6 +228,29 @@ def _retrieval_table(report: Mapping[str, Any]) -> "Table":
             for m in metrics
         ]
         table.add_row(name, *cells, _shown(arm["queries_per_s"]))
+    return table
+
+
+def _write_scores(
+    file: Path, pairs: "Sequence[LabelledPair]", verdicts: "Sequence[Verdict]"
+) -> None:
+    rows = [
+        {"id": pair.id, "score": round(verdict.score, 6), "supported": verdict.supported}
+        for pair, verdict in zip(pairs, verdicts, strict=True)
+    ]
+    try:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}", "name a file that can be written") from error
+
+
+def _judge_table(report: Mapping[str, Any]) -> "Table":
+    name = report["pairs"]["file"]
+    table = _table(f"{report['n']} labelled pairs, {name}", "", "value", "95 % from", "to")
+    for arm in ("whole_check", "model", "word_overlap"):
+        for metric, row in report[arm].items():
+            cells = [_shown(row[key]) for key in ("value", "low", "high")]
+            table.add_row(f"{arm}: {metric}", *cells)
     return table
 
 

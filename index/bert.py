@@ -9,6 +9,7 @@ Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,13 @@ class BertEncoder:
 
     def __init__(self, folder: Path, changes: Mapping[str, Floats] | None = None) -> None:
         """`changes` are added to the weights that they name."""
-        from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
         config = json.loads((folder / "config.json").read_text())
         self._heads = int(config["num_attention_heads"])
         self._layers = int(config["num_hidden_layers"])
         self._epsilon = float(config["layer_norm_eps"])
-        self._weights: dict[str, Floats] = load_file(folder / "model.safetensors")
+        self._weights = dict(_stored(folder / "model.safetensors"))
         for name, change in (changes or {}).items():
             self._weights[name] = self._weights[name] + change
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -108,11 +108,9 @@ class BertEncoder:
             .transpose(0, 2, 1, 3)  # (batch, heads, tokens, width)
             for name in ("query", "key", "value")
         )
-        weights = (query * np.float32(width**-0.5)) @ key.transpose(0, 1, 3, 2)
-        weights += blocked
-        weights -= weights.max(axis=-1, keepdims=True)
-        np.exp(weights, out=weights)
-        weights /= weights.sum(axis=-1, keepdims=True)
+        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width)) + blocked
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights = scores / scores.sum(axis=-1, keepdims=True)
         joined: Floats = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, dim)
         return joined
 
@@ -129,6 +127,15 @@ class BertEncoder:
         scaled *= self._weights[f"{name}.weight"]
         scaled += self._weights[f"{name}.bias"]
         return scaled
+
+
+@lru_cache(maxsize=2)
+def _stored(file: Path) -> dict[str, Floats]:
+    """The weights of a file; encoders that change few of them share the rest."""
+    from safetensors.numpy import load_file
+
+    weights: dict[str, Floats] = load_file(file)
+    return weights
 
 
 def max_tokens(folder: Path) -> int:

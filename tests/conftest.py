@@ -17,6 +17,7 @@ import pytest
 from assistant.cli import main
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker
+from assistant.support import SupportCheck
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
 
@@ -125,6 +126,12 @@ def embedder(home: Path) -> LocalEmbedder:
 def reranker(home: Path) -> Reranker:
     """The reranker that is shipped."""
     return Reranker.open(ModelStore(home / "models"))
+
+
+@pytest.fixture(scope="session")
+def support(home: Path) -> SupportCheck:
+    """The support check that is shipped."""
+    return SupportCheck.open(ModelStore(home / "models"))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from assistant.llm import Message
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker
 from assistant.settings import load_settings
+from assistant.support import SupportCheck
 from corpus.errors import UsageError
 from index.embedder import LocalEmbedder
 
@@ -50,9 +51,11 @@ def llm() -> Scripted:
 
 
 @pytest.fixture(scope="module")
-def assistant(embedder: LocalEmbedder, reranker: Reranker, llm: Scripted) -> Assistant:
+def assistant(
+    embedder: LocalEmbedder, reranker: Reranker, support: SupportCheck, llm: Scripted
+) -> Assistant:
     index = open_index("default", embedder)
-    return Assistant(index, embedder, reranker, llm, load_settings())
+    return Assistant(index, embedder, reranker, support, llm, load_settings())
 
 
 def ask(assistant: Assistant, llm: Scripted, question: str, draft: str = "") -> Answer:
@@ -191,10 +194,10 @@ def test_an_impossible_question_is_refused(assistant: Assistant, question: str) 
 
 
 def test_the_prompt_holds_no_more_evidence_than_its_budget(
-    embedder: LocalEmbedder, reranker: Reranker, llm: Scripted
+    embedder: LocalEmbedder, reranker: Reranker, support: SupportCheck, llm: Scripted
 ) -> None:
     settings = load_settings(evidence_tokens=100)
-    small = Assistant(open_index("default", embedder), embedder, reranker, llm, settings)
+    small = Assistant(open_index("default", embedder), embedder, reranker, support, llm, settings)
     llm.text, llm.prompts = "", []
     answer = small.ask("What are the common challenges of the role?")
     check(small, answer)

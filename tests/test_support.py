@@ -1,11 +1,22 @@
-"""The support check, with the real embedder: what may be displayed and what may not."""
+"""The support check, with the real model: what may be displayed and what may not."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
-from assistant.support import SupportCheck
-from index.embedder import CachedEmbedder, LocalEmbedder
+from assistant.bearing import bearing
+from assistant.support import THRESHOLD, SupportCheck
 
 SEATTLE = "Salary > Geographic Variations. Seattle, WA: 15-20% above the national average"
+CITIES = """Salary > Geographic Variations. Pay differs by place:
+- San Francisco Bay Area: 25-30% above the national average
+- New York City: 20-25% above the national average
+- Seattle, WA: 15-20% above the national average"""
+TABLE = """Pay. Level: 25th percentile, Median, 75th percentile
+Junior tester: $44,000, $49,500, $54,000
+Senior tester: $68,000, $76,500, $85,000"""
 BONUS = "Salary > Total Compensation. Annual Bonuses: 10-20% of base salary"
 DEGREE = (
     "Requirements. A Bachelor's or Master's degree whose subject is Computer Science, "
@@ -13,27 +24,26 @@ DEGREE = (
 )
 PHD = "Requirements. A PhD may substitute for some of the years of experience"
 DEMAND = "Market. Demand is exceptionally high and continues to grow rapidly."
-SECTORS = ["Finance and Banking", "Automotive and Transportation", "Energy and Utilities"]
-SECTOR_LIST = "Industry Adoption. The sectors with high demand include:\n- " + "\n- ".join(SECTORS)
-
-
-@pytest.fixture(scope="module")
-def check(embedder: LocalEmbedder) -> SupportCheck:
-    return SupportCheck(CachedEmbedder(embedder).embed)
+HOURS = "Working time. Nurses on the ward work 38 hours a week, doctors 46 hours."
 
 
 @pytest.mark.parametrize(
     ("sentence", "evidence"),
     [
         ("In Seattle, salaries are 15-20% above the national average.", SEATTLE),
+        ("Pay in Seattle is 15 to 20 percent higher than the national average.", CITIES),
         ("Annual bonuses are 10 to 20 percent of base salary.", BONUS),
+        ("The yearly bonus is between 10% and 20% of the base salary.", BONUS),
         ("The requirements ask for a Bachelor's or Master's degree in Computer Science.", DEGREE),
-        ("A PhD may substitute for some years of experience.", PHD),
+        ("A PhD can take the place of some years of experience.", PHD),
         ("Demand is high and grows rapidly.", DEMAND),
+        ("A ward nurse works 38 hours per week.", HOURS),
+        ("The median for a senior tester is $76,500.", TABLE),
     ],
 )
-def test_a_true_paraphrase_passes(check: SupportCheck, sentence: str, evidence: str) -> None:
-    assert check.judge(sentence, evidence).supported, check.judge(sentence, evidence).reason
+def test_a_true_paraphrase_passes(support: SupportCheck, sentence: str, evidence: str) -> None:
+    verdict = support.judge(sentence, evidence)
+    assert verdict.supported, verdict
 
 
 @pytest.mark.parametrize(
@@ -42,32 +52,60 @@ def test_a_true_paraphrase_passes(check: SupportCheck, sentence: str, evidence: 
         ("In Boston, salaries are 15-20% above the national average.", SEATTLE, "Boston"),
         ("In Seattle, salaries are 25-30% above the national average.", SEATTLE, "25-30%"),
         ("In Seattle, salaries are 15-20% below the national average.", SEATTLE, "opposite"),
+        ("In Seattle, salaries are 20-25% above the national average.", CITIES, "something else"),
+        ("Seattle pays more than New York City.", CITIES, "opposite"),
+        ("The median for a senior tester is $49,500.", TABLE, "something else"),
+        ("Nurses on the ward work 46 hours a week.", HOURS, "something else"),
+        ("Nurses on the ward work 38 days a week.", HOURS, ""),
         ("Annual bonuses are 10-20% of total revenue in Germany.", BONUS, "Germany"),
-        ("Annual bonuses are not 10-20% of base salary.", BONUS, "denies"),
-        ("A PhD must substitute for all of the years of experience.", PHD, "does not say"),
+        ("Annual bonuses are not 10-20% of base salary.", BONUS, ""),
+        ("A PhD must substitute for all of the years of experience.", PHD, ""),
         ("Demand is low and continues to fall.", DEMAND, ""),
         ("Kubernetes is a required skill.", DEGREE, ""),
-        ("Candidates enjoy free lunches and long holidays.", DEGREE, "does not say"),
+        ("Candidates enjoy free lunches and long holidays.", DEGREE, ""),
     ],
 )
 def test_a_changed_claim_is_caught(
-    check: SupportCheck, sentence: str, evidence: str, reason: str
+    support: SupportCheck, sentence: str, evidence: str, reason: str
 ) -> None:
-    verdict = check.judge(sentence, evidence)
-    assert not verdict.supported
+    verdict = support.judge(sentence, evidence)
+    assert not verdict.supported, verdict
     assert reason in verdict.reason
 
 
-def test_a_sentence_may_name_several_items_of_a_list(check: SupportCheck) -> None:
-    sentence = "The sectors with high demand include Finance and Banking, and Energy and Utilities."
-    assert check.judge(sentence, SECTOR_LIST, SECTORS).supported
+def test_hand_written_claims_are_told_apart(support: SupportCheck) -> None:
+    """Floors below what docs/decisions/0008 reports, so that a broken check is seen."""
+    file = Path(__file__).parents[1] / "eval" / "judged" / "career.jsonl"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()][:300]
+    verdicts = support.judge_all([(row["claim"], row["evidence"]) for row in rows])
+    right = defaultdict(list)
+    for row, verdict in zip(rows, verdicts, strict=True):
+        right[row["kind"]].append(verdict.supported == bool(row["label"]))
+    caught = [r for kind in ("number", "range", "year", "unit", "place") for r in right[kind]]
+    assert sum(right["true"]) / len(right["true"]) >= 0.7
+    assert sum(caught) / len(caught) >= 0.9
 
 
-def test_a_sentence_that_mixes_two_items_of_a_list_is_caught(check: SupportCheck) -> None:
-    sentence = "The sectors with high demand include Finance and Banking, Automotive and Utilities."
-    assert "mixes" in check.judge(sentence, SECTOR_LIST, SECTORS).reason
+def test_support_is_a_probability_and_decides(support: SupportCheck) -> None:
+    for sentence in ("Demand is high.", "Bananas are yellow.", "!", "x " * 2000):
+        verdict = support.judge(sentence, DEMAND)
+        assert 0.0 <= verdict.support <= 1.0
+        assert verdict.supported == (verdict.support >= THRESHOLD)
 
 
-def test_support_is_a_share(check: SupportCheck) -> None:
-    for sentence in ("Demand is high.", "Bananas are yellow.", "!"):
-        assert 0.0 <= check.judge(sentence, DEMAND).support <= 1.0
+def test_pairs_are_judged_as_they_are_alone(support: SupportCheck) -> None:
+    pairs = [("Demand is high.", DEMAND), ("A PhD is a must.", PHD), ("Demand is high.", "")]
+    assert support.judge_all([]) == []
+    together = support.judge_all(pairs)
+    alone = [support.judge(*pair) for pair in pairs]
+    assert [v.support for v in together] == pytest.approx([v.support for v in alone], abs=1e-4)
+    assert not together[-1].supported, "nothing bears a claim out"
+
+
+def test_a_long_evidence_is_read_where_it_bears_on_the_claim(support: SupportCheck) -> None:
+    filler = "The canteen opens at noon and offers three dishes. "
+    long = filler * 60 + "Nurses on the ward work 38 hours a week. " + filler * 60
+    read = bearing("A ward nurse works 38 hours per week.", long, 60)
+    assert "38 hours" in read
+    assert len(read.split()) <= 60
+    assert support.judge("Nurses on the ward work 38 hours a week.", long).supported

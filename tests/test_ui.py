@@ -37,6 +37,7 @@ from assistant.answer import Answer, Citation, Done, Dropped, Sentence
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker
 from assistant.settings import load_settings
+from assistant.support import SupportCheck
 from assistant.ui import excerpt, page
 from assistant.ui.conversation import Conversation
 from assistant.ui.jobs import Places, StoppableLLM
@@ -765,13 +766,17 @@ class Held:
 
 
 def test_a_second_upload_is_told_that_the_index_is_being_written(
-    fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder, reranker: Reranker
+    fresh_home: Path,
+    tmp_path: Path,
+    embedder: LocalEmbedder,
+    reranker: Reranker,
+    support: SupportCheck,
 ) -> None:
     index = open_index("default", embedder)
     held = Held(embedder)
     llm = StoppableLLM(_Nothing())
     service = Service("default", load_settings())
-    service.state = Ready(Assistant(index, held, reranker, llm, load_settings()), llm)
+    service.state = Ready(Assistant(index, held, reranker, support, llm, load_settings()), llm)
     files = [tmp_path / "one.md", tmp_path / "two.md"]
     for file in files:
         file.write_text(f"# {file.stem}\n\nSomething to index.\n")

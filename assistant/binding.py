@@ -1,0 +1,161 @@
+"""Whether a figure of a sentence belongs to the thing that the sentence gives it to.
+
+The evidence is cut into cells: list items, table cells with their row and column headers, clauses.
+A figure of the sentence is looked up in the cells that hold it; where the words around it in the
+sentence name another cell instead, the sentence has mixed two facts.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .figures import Figure, figures, gives
+from .words import content_stems
+
+_CLAUSE = re.compile(
+    r"(?<=[a-z%)\d]),\s+(?!\d{3}\b)|;\s+|"
+    r"\s+(?:while|whereas|but|and|against|versus|compared (?:with|to))\s+"
+)
+_MARGIN = 0.4  # how much better, in words by rarity, another cell must fit
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The figures that stand together, and the words that say what they are of."""
+
+    figures: tuple[Figure, ...]
+    words: frozenset[str]
+    label: frozenset[str]  # the words of the row's or item's label; empty in running text
+
+
+def misplaced_figure(claim: str, evidence: str) -> str:
+    """The figure that `claim` gives to another thing than `evidence` does; empty for none."""
+    cells = list(_cells(evidence))
+    if len(cells) < 2:
+        return ""
+    seen = Counter(word for cell in cells for word in cell.words)
+    rarity = {word: math.log(1 + len(cells) / n) for word, n in seen.items() if n < len(cells)}
+    said = _words(claim, figures(claim))
+    for figure, near in _placed(claim):
+        holding = [c for c in cells if any(gives(f, figure, claim) for f in c.figures)]
+        rivals = [
+            c for c in cells if c not in holding and any(_alike(figure, f) for f in c.figures)
+        ]
+        if not holding or not rivals:
+            continue
+        known = max(_fit(near, c, rarity) for c in holding)
+        told = frozenset(w for c in holding for w in c.words)
+        for rival in rivals:
+            only = [w for w in near if w in rarity and _in(w, rival.words) and not _in(w, told)]
+            if only and _fit(near, rival, rarity) > known + _MARGIN:
+                return figure.text
+        if (
+            _labelled(said, rivals)
+            and all(c.label for c in holding)
+            and not _labelled(said, holding)
+        ):
+            return figure.text
+    return ""
+
+
+def misordered(left: frozenset[str], sign: int, right: frozenset[str], evidence: str) -> bool:
+    """Whether the figures that `evidence` gives to two things contradict that one has more.
+
+    `left` and `right` are the words of the things; by `sign` the left one has more (1) or less.
+    """
+    cells = [cell for cell in _cells(evidence) if cell.label and len(cell.figures) == 1]
+    one, other = (_named(words, cells) for words in (left - right, right - left))
+    if one is None or other is None or one == other:
+        return False
+    a, b = one.figures[0], other.figures[0]
+    apart = a.low - b.low if a.low != b.low else a.high - b.high
+    return a.unit == b.unit and apart * sign < 0
+
+
+def _named(words: frozenset[str], cells: Sequence[_Cell]) -> _Cell | None:
+    """The cell whose label shares most with `words`; None when none or several do."""
+    best = max((len(cell.label & words) for cell in cells), default=0)
+    found = [cell for cell in cells if best and len(cell.label & words) == best]
+    return found[0] if len(found) == 1 else None
+
+
+def _labelled(said: frozenset[str], cells: Sequence[_Cell]) -> bool:
+    """Whether `said` holds the whole label of one of `cells`."""
+    return any(cell.label and cell.label <= said for cell in cells)
+
+
+def _fit(near: frozenset[str], cell: _Cell, rarity: dict[str, float]) -> float:
+    return sum(rarity[word] for word in near if word in rarity and _in(word, cell.words))
+
+
+def _in(word: str, words: frozenset[str]) -> bool:
+    """Whether `word` or a longer or shorter form of it is among `words`."""
+    if word in words:
+        return True
+    return len(word) > 4 and any(
+        len(w) > 4 and (w.startswith(word) or word.startswith(w)) for w in words
+    )
+
+
+def _alike(claimed: Figure, other: Figure) -> bool:
+    """Whether the two are of one kind, so that one could be taken for the other."""
+    if claimed.unit != other.unit and {claimed.unit, other.unit} & {"%", "th"}:
+        return False
+    years = [not f.unit and 1900 <= f.low <= 2100 for f in (claimed, other)]
+    if years[0] != years[1]:
+        return False
+    small, large = sorted((abs(claimed.high), abs(other.high)))
+    return claimed.unit == other.unit == "%" or large <= 20 * max(small, 1)
+
+
+def _placed(claim: str) -> Iterator[tuple[Figure, frozenset[str]]]:
+    """Each figure of the claim with the words of its clause, or of all when that says nothing."""
+    starts = [0, *(m.end() for m in _CLAUSE.finditer(claim)), len(claim) + 1]
+    clauses = list(pairwise(starts))
+    found = figures(claim)
+    everything = _words(claim, found)
+    for figure in found:
+        start, end = next((a, b) for a, b in clauses if a <= figure.start < b)
+        shared = sum(start <= other.start < end for other in found) > 1
+        own = _words(claim[start:end], found)
+        yield figure, everything if len(found) == 1 or shared or not own else own
+
+
+def _words(text: str, found: Sequence[Figure]) -> frozenset[str]:
+    """The content words of `text`, without those that write figures."""
+    written = {stem for figure in found for stem in content_stems(figure.text)}
+    return frozenset(s for s in content_stems(text) if s not in written and not s.isdigit())
+
+
+def _cells(evidence: str) -> Iterator[_Cell]:
+    header: list[str] = []
+    for line in evidence.split("\n"):
+        label, _, rest = line.partition(": ")
+        label = label.partition(",")[0]
+        parts = re.split(r",\s+", rest)
+        if rest and header and len(parts) == len(header):
+            for column, part in zip(header, parts, strict=True):
+                yield _cell(part, column, label)
+            continue
+        if rest and len(parts) > 1 and not figures(rest[:60]):
+            header = parts
+        if rest and len(label.split()) <= 8 and not figures(label):
+            yield _cell(rest, "", label)
+        else:
+            yield from _clauses(line)
+
+
+def _clauses(line: str) -> Iterator[_Cell]:
+    sentences = re.split(r"(?<=[.!?])\s+", line)
+    for sentence in sentences:
+        for clause in _CLAUSE.split(sentence):
+            if figures(clause):
+                yield _cell(clause)
+
+
+def _cell(text: str, column: str = "", label: str = "") -> _Cell:
+    found = figures(text)
+    return _Cell(tuple(found), _words(f"{label} {column} {text}", found), _words(label, []))

@@ -1,0 +1,112 @@
+"""Whether a sentence turns round what its evidence compares or how it moves."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bearing import bearing
+from .binding import misordered
+from .words import content_stems, negated, stem, words
+
+_UP = """more higher greater larger bigger better longer faster stronger earlier older most highest
+largest best above over exceed exceeds exceeding exceeded outnumber beats ahead increase increases
+increased increasing rise rises rose rising risen grow grows grew growing grown gain gained up climb
+climbs climbed raise raises raised maximum before always easy easier abundant plentiful harder
+tougher"""
+_DOWN = """less lower fewer smaller worse shorter slower weaker later younger least lowest smallest
+worst below under trails behind decrease decreases decreased decreasing fall falls fell falling
+fallen drop drops dropped shrink shrinks shrank shrinking decline declines declined cut cuts down
+minimum after never rarely hard difficult scarce softer"""
+_SIGN = dict.fromkeys(_UP.split(), 1) | dict.fromkeys(_DOWN.split(), -1)
+_NEAR_WORDS = 30
+_ARGUMENTS = re.compile(
+    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+[a-z-]+){{0,4}}?\s+than\b|"
+    r"\b(?P<verb>above|below|exceeds?|exceeded|outnumbers?|ahead of|behind)\b",
+    re.IGNORECASE,
+)
+
+
+def turned_round(claim: str, evidence: str) -> str:
+    """The word with which `claim` says the opposite of `evidence`; empty when none does.
+
+    Either both compare the same two things and not the same way round ("A pays less than B", "B
+    pays less than A"), or the same words stand around the opposite word.
+    """
+    near = bearing(claim, evidence, _NEAR_WORDS)
+    said, given = _comparison(claim), _comparison(near)
+    if said is not None and misordered(said.left, said.sign, said.right, evidence):
+        return said.word
+    if said is not None and given is not None:
+        straight = len(said.left & given.left) + len(said.right & given.right)
+        crossed = len(said.left & given.right) + len(said.right & given.left)
+        if straight != crossed:
+            agree = (said.sign == given.sign) == (negated(claim) == negated(near))
+            return said.word if agree != (straight > crossed) else ""
+    return _flipped(claim, near)
+
+
+def plainly_denied(claim: str, evidence: str) -> bool:
+    """Whether `claim` denies what `evidence` says in the same words."""
+    near = bearing(claim, evidence, _NEAR_WORDS)
+    if not negated(claim) or negated(near) or any(word in _SIGN for word in words(claim)):
+        return False
+    return set(content_stems(claim)) <= set(content_stems(near))
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What is compared, which way, and what with."""
+
+    left: frozenset[str]
+    word: str
+    sign: int
+    right: frozenset[str]
+
+
+def _comparison(text: str) -> _Comparison | None:
+    """The comparison of a sentence; None unless there is just one."""
+    found = [m for m in _ARGUMENTS.finditer(text) if _sign(m)]
+    if len(found) != 1:
+        return None
+    match = found[0]
+    left, own, right = (
+        frozenset(content_stems(t)) for t in (text[: match.start()], match[0], text[match.end() :])
+    )
+    word = match["verb"] or match["sign"]
+    return _Comparison(left - right - own, word, _sign(match), right - left - own)
+
+
+def _sign(match: re.Match[str]) -> int:
+    if match["verb"]:
+        return -1 if match["verb"].lower() in ("below", "behind") else 1
+    return next((s for w in words(match[0]) if (s := _SIGN.get(w))), 0)
+
+
+def _flipped(claim: str, near: str) -> str:
+    """The word of `claim` whose opposite stands between the same words in `near`."""
+    ours, theirs = words(claim), words(near)
+    for at, word in enumerate(ours):
+        sign = _SIGN.get(word)
+        if not sign or word in theirs or (at and ours[at - 1] == "or"):
+            continue
+        there = [
+            i for i, other in enumerate(theirs) if _SIGN.get(other) == -sign and other not in ours
+        ]
+        unmatched = not any(_SIGN.get(other) == sign for other in theirs)
+        if unmatched and any(_alike(ours, at, theirs, i) for i in there):
+            return word
+    return ""
+
+
+def _alike(ours: Sequence[str], at: int, theirs: Sequence[str], there: int) -> bool:
+    """Whether the words around both places are the same: two of the next three on a side."""
+    for step in (1, -1):
+        mine = {stem(w) for w in _side(ours, at, step)}
+        other = {stem(w) for w in _side(theirs, there, step)}
+        if len(mine & other) >= 2:
+            return True
+    return False
+
+
+def _side(listed: Sequence[str], at: int, step: int) -> Sequence[str]:
+    return listed[at + 1 : at + 4] if step > 0 else listed[max(0, at - 3) : at]

@@ -1,0 +1,275 @@
+"""Makes the weights of the support model (`assistant/support_model.py`).
+
+    python -m eval.train_support --judge train.jsonl.gz
+
+Learns from `eval/training/pairs/` (claims written by hand for passages of the documents there, true
+and subtly false) and from labelled pairs of evidence and claim given with `--judge`, JSON lines of
+{"set", "group", "evidence", "claim", "label"}. Each epoch sees the pairs anew: evidence among other
+sentences, as in real use; true claims changed into false ones; true claims with the evidence of
+another. What is `held_back` is never learnt from: it measures.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from corpus.readable import readable
+from index.models import ModelStore
+
+from .learner import Learner, Schedule, save, seed
+
+PAIRS = Path(__file__).parent / "training" / "pairs"
+WEIGHTS = Path(__file__).parents[1] / "assistant" / "support.safetensors"
+RANK, MAX_TOKENS, FIRST_TOKENS = 48, 224, 72
+EPOCHS, BATCH = 4, 128
+_PADDED, _CHANGED, _ELSEWHERE = 0.5, 0.35, 0.1  # shares of the pairs that are seen anew
+_WORDS = 130  # of padded evidence
+OWN = "career"
+_ON_TOPIC = frozenset({"neighbour", "addition", "cause", "scope"})  # the document may bear them out
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A claim, the evidence for it, and whether the evidence bears it out."""
+
+    set: str
+    group: str
+    evidence: str
+    claim: str
+    label: int
+    kind: str = ""
+
+
+def own_pairs(folder: Path = PAIRS) -> list[Pair]:
+    """The pairs written by hand for passages of career documents; a document is a group."""
+    pairs = []
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            evidence = f"{row['heading']}. {readable(row['evidence'])}"
+            claims = [(c, 1, "true") for c in row["true"]]
+            claims += [(f["claim"], 0, f["kind"]) for f in row["false"]]
+            pairs += [Pair(OWN, file.stem, evidence, *claim) for claim in claims]
+    return pairs
+
+
+def judge_pairs(file: Path) -> list[Pair]:
+    """The labelled pairs of a JSON lines file, gzipped or not."""
+    data = file.read_bytes()
+    text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
+    rows = [json.loads(line) for line in text.splitlines()]
+    return [
+        Pair(r["set"], str(r["group"]), r["evidence"], r["claim"], int(r["label"])) for r in rows
+    ]
+
+
+def held_back(pair: Pair) -> bool:
+    """Whether the pair measures instead of teaching: one document of six."""
+    return pair.set == OWN and hashlib.sha256(pair.group.encode()).digest()[0] % 6 == 0
+
+
+class Epochs:
+    """The pairs of each epoch, made anew from the same ones."""
+
+    def __init__(self, pairs: Sequence[Pair], own_times: int) -> None:
+        self._pairs = [p for p in pairs for _ in range(own_times if p.set == OWN else 1)]
+        self._evidence: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._names: dict[str, list[str]] = defaultdict(list)
+        for evidence, pair in {p.evidence: p for p in pairs}.items():
+            self._evidence[pair.set].append((pair.group, evidence))
+            self._evidence[f"{pair.set}/{pair.group}"].append((pair.group, evidence))
+            self._names[pair.set] += _NAME.findall(pair.claim)
+
+    def __call__(self) -> list[Pair]:
+        """One epoch, in random order."""
+        seen = [self._anew(pair) for pair in self._pairs]
+        random.shuffle(seen)
+        return seen
+
+    def _anew(self, pair: Pair) -> Pair:
+        chance = random.random()
+        if pair.label and chance < _ELSEWHERE:
+            pair = replace(pair, evidence=self._other(pair, False), label=0, kind="elsewhere")
+        elif pair.label and chance < _ELSEWHERE + _CHANGED * (pair.set != OWN):
+            changed = changed_claim(pair, self._names[pair.set])
+            if changed:
+                pair = replace(pair, claim=changed, label=0, kind="changed")
+        return self._padded(pair) if random.random() < _PADDED else pair
+
+    def _padded(self, pair: Pair) -> Pair:
+        """The evidence somewhere among other sentences of its set."""
+        parts, room = [pair.evidence], random.randint(20, _WORDS)
+        while (room := room - len(parts[-1].split())) > 0 and len(parts) < 9:
+            near = pair.set == OWN and pair.kind not in _ON_TOPIC and random.random() < 0.5
+            other = self._other(pair, near)
+            if len(other.split()) <= room:
+                parts.append(other)
+        first, *others = parts
+        others.insert(random.randint(0, len(others)), first)
+        return replace(pair, evidence=" ".join(others))
+
+    def _other(self, pair: Pair, near: bool) -> str:
+        """Evidence of another group or, `near`, of the same."""
+        pool = self._evidence[f"{pair.set}/{pair.group}" if near else pair.set]
+        for _ in range(8):
+            group, evidence = random.choice(pool)
+            if evidence != pair.evidence and (near or group != pair.group):
+                return evidence
+        return ""
+
+
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+(?: [A-Z][\w-]+)*")
+_DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_AUXILIARY = re.compile(r"\b(?:is|are|was|were|can|will|has|have|does|do|did|should|may|must)\b")
+_TURNS = [
+    "more less", "higher lower", "increase decrease", "increases decreases", "increased decreased",
+    "before after", "first last", "most least", "all some", "always sometimes", "never always",
+    "many few", "must may", "better worse", "above below", "rise fall", "larger smaller",
+    "earlier later", "maximum minimum", "several all", "can cannot", "with without", "and or",
+    "up down", "best worst", "often rarely", "only also", "positive negative", "men women",
+    "gain loss", "start end", "north south", "east west", "could will", "some every",
+]  # fmt: skip
+_TURNED = {a: b for pair in _TURNS for a, b in [pair.split(), pair.split()[::-1]]}
+
+
+def changed_claim(pair: Pair, names: Sequence[str]) -> str:
+    """The claim with a number, name, denial or direction changed; empty where it has none."""
+    ways = [_other_number, _other_name, _denied, _turned]
+    random.shuffle(ways)
+    for way in ways:
+        changed = way(pair, names)
+        if changed and changed != pair.claim:
+            return changed
+    return ""
+
+
+def _other_number(pair: Pair, _: Sequence[str]) -> str:
+    found = list(_DIGITS.finditer(pair.claim))
+    if not found:
+        return ""
+    match = random.choice(found)
+    given = [n for n in _DIGITS.findall(pair.evidence) if n != match[0]]
+    value = float(match[0].replace(",", "").rstrip(".") or 0)
+    near = value + random.choice([-3, -2, -1, 1, 2, 3, 5, 10, value, -value / 2])
+    made = f"{near:.1f}" if "." in match[0] else f"{abs(int(near))}"
+    new = random.choice(given) if given and random.random() < 0.5 else made
+    return pair.claim[: match.start()] + new + pair.claim[match.end() :]
+
+
+def _other_name(pair: Pair, names: Sequence[str]) -> str:
+    found = list(_NAME.finditer(pair.claim))
+    if not found or not names:
+        return ""
+    match = random.choice(found)
+    given = [n for n in _NAME.findall(pair.evidence) if n not in pair.claim]
+    new = random.choice(given) if given and random.random() < 0.6 else random.choice(names)
+    return pair.claim[: match.start()] + new + pair.claim[match.end() :]
+
+
+def _denied(pair: Pair, _: Sequence[str]) -> str:
+    if " not " in pair.claim:
+        return pair.claim.replace(" not ", " ", 1)
+    match = _AUXILIARY.search(pair.claim)
+    return f"{pair.claim[: match.end()]} not{pair.claim[match.end() :]}" if match else ""
+
+
+def _turned(pair: Pair, _: Sequence[str]) -> str:
+    found = [m for m in re.finditer(r"[a-z]+", pair.claim) if m[0] in _TURNED]
+    if not found:
+        return ""
+    match = random.choice(found)
+    return pair.claim[: match.start()] + _TURNED[match[0]] + pair.claim[match.end() :]
+
+
+def train(pairs: Sequence[Pair], folder: Path, *, epochs: int, own_times: int) -> Learner:
+    """A learner that saw the `pairs`, our own `own_times` times an epoch."""
+    seed()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    learner = Learner(folder, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
+    learner.to(device).train()
+    taught = [pair for pair in pairs if not held_back(pair)]
+    make = Epochs(taught, own_times)
+    schedule: Schedule | None = None
+    for epoch in range(1, epochs + 1):
+        started, losses = time.monotonic(), []
+        batches = list(_batches(make()))
+        schedule = schedule or Schedule(learner, epochs * len(batches))
+        for batch in batches:
+            with torch.autocast(device, dtype=torch.bfloat16):
+                scores = learner(learner.encode([(p.claim, p.evidence) for p in batch]))
+            wanted = torch.tensor([float(p.label) for p in batch], device=device)
+            loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted)
+            schedule.step(loss)
+            losses.append(loss.detach())
+        told = torch.stack(losses).mean().item()
+        _tell(f"epoch {epoch} of {epochs}: loss {told:.4f}, {time.monotonic() - started:.0f} s")
+    return learner.eval()
+
+
+def _batches(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs in batches of like lengths, in random order."""
+    size = BATCH * 40
+    for start in range(0, len(pairs), size):
+        group = sorted(pairs[start : start + size], key=lambda p: len(p.claim) + len(p.evidence))
+        cuts = list(range(0, len(group), BATCH))
+        random.shuffle(cuts)
+        for at in cuts:
+            yield group[at : at + BATCH]
+
+
+def scores_of(learner: Learner, pairs: Sequence[Pair]) -> np.ndarray:
+    """The log-odds of each pair: (len(pairs),) float32."""
+    out = np.empty(len(pairs), dtype=np.float32)
+    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].claim) + len(pairs[i].evidence))
+    with torch.no_grad():
+        for start in range(0, len(order), 256):
+            rows = order[start : start + 256]
+            texts = [(pairs[i].claim, pairs[i].evidence) for i in rows]
+            out[rows] = learner(learner.encode(texts)).float().cpu().numpy()
+    return out
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Train and write the weights."""
+    parser = argparse.ArgumentParser(description="Train the support model.")
+    parser.add_argument("--judge", type=Path, required=True, help="labelled pairs, JSON lines")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--own-times", type=int, default=3)
+    parser.add_argument("--base", type=Path, help="folder of the base model (default: the store's)")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    given = parser.parse_args()
+    pairs = [*own_pairs(), *judge_pairs(given.judge)]
+    _tell(f"{len(pairs)} pairs")
+    folder = given.base or ModelStore().resolve("all-minilm-l6-v2")
+    learner = train(pairs, folder, epochs=given.epochs, own_times=given.own_times)
+    data = b"".join(file.read_bytes() for file in sorted(PAIRS.glob("*.jsonl")))
+    card = {
+        "base": "all-minilm-l6-v2",
+        "pairs": hashlib.sha256(data).hexdigest(),
+        "judge": hashlib.sha256(given.judge.read_bytes()).hexdigest(),
+        "epochs": str(given.epochs),
+        "own_times": str(given.own_times),
+    }
+    save(learner, given.out, card)
+
+
+if __name__ == "__main__":
+    main()
