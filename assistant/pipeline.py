@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_CLOSE = (0.0, 4.0, 2.0)  # how far behind the best passage the first, second, third may score
+_CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
