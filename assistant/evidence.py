@@ -28,6 +28,7 @@ _FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says lit
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
 _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
 _RERANKED = 20  # passages that the reranker reads
+_OPENED, _READ_ITEMS = 8, 2  # of so many passages, so many items are read by themselves
 
 Embed = Callable[[Sequence[str]], Floats]
 
@@ -138,9 +139,16 @@ class Ranker:
         return sorted(self._reranked(question, likely), key=_best_first)
 
     def _reranked(self, question: Question, likely: Sequence[Ranked]) -> list[Ranked]:
-        """`likely` with what the reranker says of them."""
-        texts = [r.passage.scored(r.passage.spans) for r in likely]
-        answers = self._reranker.score(question.text, texts).tolist()
+        """`likely` with what the reranker says of the whole, or of an item if that is more.
+
+        A long list is read in part only, and one item that answers is lost among the others.
+        """
+        read = [(n, r.passage.spans) for n, r in enumerate(likely)]
+        read += [(n, (item,)) for n, r in enumerate(likely[:_OPENED]) for item in _nearest(r)]
+        texts = [likely[n].passage.scored(spans) for n, spans in read]
+        answers = [-math.inf] * len(likely)
+        for (n, _), said in zip(read, self._reranker.score(question.text, texts), strict=True):
+            answers[n] = max(answers[n], float(said))
         return [
             replace(r, answers=said, score=_PRIOR * r.score + said)
             for r, said in zip(likely, answers, strict=True)
@@ -172,11 +180,6 @@ class Ranker:
         """What the passage's section says as a whole, with title, scope and headings."""
         chunks = self._index.section_chunks[(passage.source, passage.section)]
         return f"{passage.context} {passage.text[chunks[0].start : chunks[-1].end]}"
-
-    @cached_property
-    def most_rare(self) -> float:
-        """The rarity of a word that stands in no chunk."""
-        return math.log(1 + (len(self._index.chunks) + 0.5) / 0.5)
 
     def _score(
         self,
@@ -227,6 +230,15 @@ class Ranker:
         if document.source not in self._headings:
             self._headings[document.source] = _headings(document)
         return self._headings[document.source]
+
+
+def _nearest(ranked: Ranked) -> list[Span]:
+    """The items of a list that are most like the question; none of a short one."""
+    spans = ranked.passage.spans
+    if not ranked.passage.is_list or len(spans) == 1:
+        return []
+    order = np.argsort([-s for s in ranked.similarities], kind="stable")[:_READ_ITEMS]
+    return [spans[at] for at in order.tolist()]
 
 
 def passages_of(document: Document) -> Iterator[Passage]:

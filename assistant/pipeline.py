@@ -7,6 +7,7 @@ question -> standalone question -> search -> passages -> enough to answer? -> dr
 import re
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT_INDEX = "default"
 _CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
+_FAILURES = 2  # sentences that fail one after the other: what follows them fails too
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
@@ -217,8 +219,11 @@ class Assistant:
         return RunnableLambda(ask, name="career-assistant")
 
     def _retrieve(self, question: str) -> list[list[Ranked]]:
-        """The ranked passages for each of the questions that `question` joins."""
-        parts = Question(question).parts
+        """The ranked passages for each of the questions that `question` joins.
+
+        What asks nothing is searched as it is: then there are sections to name.
+        """
+        parts = Question(question).parts or (question,)
         return [
             self._ranker.rank(Question(part), self._cache.embed([part])[0], self.search(part))
             for part in parts
@@ -228,6 +233,8 @@ class Assistant:
         """What answers, best first, and how sure it is that anything does."""
         units: list[_Unit] = []
         surest = 0.0
+        if not question.parts:
+            return units, surest
         for text, ranked in zip(question.parts, found, strict=True):
             if not ranked:
                 continue
@@ -249,14 +256,20 @@ class Assistant:
     def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
         facts, notes = self._facts(units)
-        for text in self._draft(base.standalone_question, facts):
-            outcome = self._place(text, facts, composer, base.standalone_question)
-            if isinstance(outcome, record.Dropped):
-                dropped.append(outcome)
-                yield record.SentenceDropped(outcome)
-            else:
-                clock.mark("first_sentence")
-                yield self._ready(outcome, composer)
+        failed = 0  # in a row
+        with closing(self._draft(base.standalone_question, facts)) as drafted:
+            for text in drafted:
+                outcome = self._place(text, facts, composer, base.standalone_question)
+                if isinstance(outcome, record.Dropped):
+                    dropped.append(outcome)
+                    yield record.SentenceDropped(outcome)
+                    failed += 1
+                else:
+                    clock.mark("first_sentence")
+                    yield self._ready(outcome, composer)
+                    failed = 0
+                if failed == _FAILURES:
+                    break
         for unit in units:
             if self._covers(composer.text, unit):
                 continue
@@ -297,7 +310,7 @@ class Assistant:
         notes = [f"{omitted} passages did not fit into the prompt"] if omitted else []
         return facts, notes
 
-    def _draft(self, question: str, facts: Sequence[_Fact]) -> Iterator[str]:
+    def _draft(self, question: str, facts: Sequence[_Fact]) -> Generator[str, None, None]:
         """The sentences of the LLM's draft, each as soon as it is finished."""
         if not facts:
             return

@@ -86,6 +86,31 @@ _ASKS = re.compile(
     r"\b(?:tell me|wonder|want to know|like to know|i need to know)\b",
     re.IGNORECASE,
 )
+# Orders to the assistant: no part of a question about documents. What they say is never obeyed
+# (nothing but checked text is shown), but they must not be answered with some quote either.
+_ORDERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass|skip)\b[^.?!]{0,40}\b(?:instruction|rule|source|"
+    r"document|text|context|prompt|check|guideline|above|previous|everything|citation)s?\b|"
+    r"\b(?:your|hidden|system|initial) (?:\w+ )?(?:prompts?|instructions?|rules|guidelines)\b|"
+    r"\b(?:developer|debug|dan|admin|god|jailbreak|maintenance) ?mode\b|\bunrestricted\b|"
+    r"\bno (?:rules|restrictions|filters?|limits)\b|\byou are (?:now|dan|no longer)\b|"
+    r"\b(?:pretend|role-?play|act as|imagine you|i'?a?m (?:your|the) (?:developer|admin\w*))\b|"
+    r"\b(?:repeat|print|reveal|show|output|display|dump|leak|list)\b[^.?!]{0,30}\b(?:line above|"
+    r"above this|prompt|instructions|hidden|verbatim|api keys?|passwords?|secrets?)\b|"
+    r"\b(?:don't|do not|without|drop|omit|leave out|stop)\b[^.?!]{0,15}\b(?:cit(?:e|ing|ations?)|"
+    r"sources?|references?)\b|"
+    r"\b(?:reply|respond|answer|end|finish|begin|start|say)\b[^.?!]{0,30}\b(?:with|only|exactly)\b"
+    r"[^?]*(?:(?-i:[A-Z]{4,})|https?:|<|\blink\b|\bword\b)|"
+    r"\b(?:say|print|write|output) [\"']?(?-i:[A-Z]{4,})|"
+    r"</?\s*(?:script|img|iframe|svg|a|context|system)\b|https?://|javascript:|"
+    r"\b(?:own|general|world) (?:knowledge|memory)\b|\bmake (?:it|something|things) up\b|"
+    r"\bmake up (?:the |some |a )?(?:numbers?|figures?|facts?|sources?|answers?|quotes?)\b|"
+    r"\bmade-?up\b|\binvent (?:a|an|the|some)\b|\bjust guess\b|"
+    r"\b(?:write|compose|tell|sing)(?: me)? (?:an? )?(?:\w+ )?(?:poem|limerick|joke|story|song|"
+    r"haiku)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"(?<=[:;,.!?])\s+(?:and |then |but )*|\s+and (?:then |afterwards )")
 _SPLIT = re.compile(
     r"(?:,|;)?\s+(?:and|plus)\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|"
     r"can)\b)|\s\+\s|;\s+",
@@ -146,13 +171,17 @@ class Question:
     def parts(self) -> tuple[str, ...]:
         """The questions that it joins; itself when it is one.
 
-        Sentences around a question (a story, an order to the assistant) are no part of it.
+        Sentences around a question (a story) are no part of it, nor are orders to the assistant;
+        when there is nothing but orders, there is no question.
         """
-        sentences = [self.text[a:b] for a, b in sentence_ranges(self.text)]
-        asking = [one for one in sentences if _ASKS.search(one)] or [self.text]
+        told = [self.text[a:b] for a, b in sentence_ranges(self.text)]
+        sentences = [left for one in told if (left := _without_orders(one))]
+        if not sentences:
+            return ()
+        asking = [one for one in sentences if _ASKS.search(one)] or sentences
         pieces = [piece.strip() for one in asking for piece in _SPLIT.split(one)]
-        kept = [piece for piece in pieces if len(set(content_stems(piece))) >= 2]
-        return tuple(kept) or (self.text,)
+        kept = [piece for piece in pieces if content_stems(piece)]
+        return tuple(kept) or (" ".join(sentences),)
 
     @cached_property
     def pinned(self) -> tuple[str, ...]:
@@ -172,6 +201,15 @@ class Question:
         ]
         found += [part for name in names(self.text) for part in name.split("/") if _is_name(part)]
         return tuple(dict.fromkeys(found))
+
+
+def _without_orders(sentence: str) -> str:
+    """`sentence` without the clauses that give the assistant orders; empty when nothing asks."""
+    if not _ORDERS.search(sentence):
+        return sentence
+    clauses = [clause for clause in _CLAUSE.split(sentence) if not _ORDERS.search(clause)]
+    asking = [clause for clause in clauses if _ASKS.search(clause) and content_stems(clause)]
+    return " ".join(asking)
 
 
 def meaning_stems(text: str) -> list[str]:

@@ -227,6 +227,14 @@ def test_events_come_in_order_and_closing_them_stops_the_decode(
     assert llm.closed_early.is_set()
 
 
+def test_a_draft_that_goes_on_failing_is_stopped(assistant: Assistant, llm: Scripted) -> None:
+    llm.closed_early.clear()
+    answer = ask(assistant, llm, BONUS, "Bananas are blue. Pigs can fly [1]. " + "So it is. " * 50)
+    assert llm.closed_early.is_set()
+    assert len(answer.dropped) == 2
+    assert "10-20%" in answer.text, "the quote answers all the same"
+
+
 def test_the_real_model_answers_offline(home: object, embedder: LocalEmbedder) -> None:
     assistant = Assistant.open()
     try:

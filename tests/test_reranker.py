@@ -1,11 +1,16 @@
-"""The reranker: what it ranks first, and that numpy computes what torch trained."""
+"""The reranker: what it ranks first; and that numpy computes what torch trained."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load_file
 
-from assistant.reranker import MAX_TOKENS, WEIGHTS, Reranker
+from assistant import reranker as reranking
+from assistant import support as supporting
+from assistant.cross_encoder import BASE, CrossEncoder
+from assistant.reranker import Reranker
 from index.models import ModelStore
 
 PENSION = "Handbook > Benefits. The employer puts 4 % of the salary into a pension fund."
@@ -55,16 +60,41 @@ def test_questions_of_any_length_are_scored(reranker: Reranker) -> None:
     assert reranker.score("why?", []).shape == (0,)
 
 
-def test_numpy_scores_as_torch_trained(home: Path, reranker: Reranker) -> None:
-    torch = pytest.importorskip("torch")
-    from eval.train_reranker import Learner, load
+@pytest.mark.parametrize("weights", [reranking.WEIGHTS, supporting.WEIGHTS], ids=lambda w: w.stem)
+def test_numpy_scores_as_torch_trained(home: Path, weights: Path) -> None:
+    from eval.learner import Learner, load
 
-    learner = Learner(ModelStore(home / "models").resolve("all-minilm-l6-v2"))
-    load(learner, WEIGHTS)
+    models = ModelStore(home / "models")
+    encoder = CrossEncoder.open(models, weights)
+    learner = Learner(
+        models.resolve(BASE),
+        rank=rank_of(weights),
+        max_tokens=encoder.max_tokens,
+        first_tokens=encoder.first_tokens,
+    )
+    load(learner, weights)
+    long = f"{PENSION} {'and more of the same ' * encoder.max_tokens}"
     questions = ["what do they chip in for my old age", "Who founded the hospital?"]
-    long = f"{PENSION} {'and more of the same ' * MAX_TOKENS}"
     pairs = [(question, text) for question in questions for text in (*TEXTS, long)]
     with torch.no_grad():
-        trained = learner.eval()(pairs).numpy()
-    computed = np.concatenate([reranker.score(q, [*TEXTS, long]) for q in questions])
-    assert np.allclose(trained, computed, atol=1e-3)
+        trained = learner.eval()(learner.encode(pairs)).numpy()
+    assert np.allclose(trained, encoder.score_pairs(pairs), atol=2e-3)
+
+
+def rank_of(weights: Path) -> int:
+    return next(len(t) for name, t in load_file(weights).items() if name.endswith(".down"))
+
+
+def test_each_epoch_shows_the_support_pairs_anew() -> None:
+    from eval.learner import seed
+    from eval.train_support import Epochs, held_back, own_pairs
+
+    pairs = [pair for pair in own_pairs() if not held_back(pair)]
+    assert pairs
+    seed()
+    epochs = Epochs(pairs, 1)
+    first, second = epochs(), epochs()
+    assert len(first) == len(second) == len(pairs)
+    assert {p.evidence for p in first} != {p.evidence for p in second}
+    assert {p.claim for p in first} <= {p.claim for p in pairs}, "our own claims are never changed"
+    assert not any(pair.label and pair.kind == "elsewhere" for pair in first)
