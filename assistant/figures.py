@@ -102,6 +102,16 @@ _BELOW = re.compile(
     r"\b(?:less than|fewer than|under|below|just under|not quite|nearly|almost|close to)\s+\S*$",
     re.IGNORECASE,
 )
+_UP_TO = re.compile(
+    r"\b(?:up to|as (?:much|many|high) as|at most|no more than|maximum of)$", re.IGNORECASE
+)
+_MOST = re.compile(
+    r"\b(?:up to|at (?:the )?most|as (?:much|many|high|far) as|not? (?:more|longer|higher) than|"
+    r"max\w*|can (?:\w+ ){0,3}(?:reach|be|rise|get|go|add|bring|run|cost|take|earn)|reach\w*|"
+    r"ceiling|limit\w*|cap|capped|above|beyond|within|until|before|less than|under|may|might|"
+    r"could|exceed\w*|even|some\w*|more than|longer than|highest|top)\b",
+    re.IGNORECASE,
+)
 _MONTHS = re.compile(r"[\s-]*months?\b", re.IGNORECASE)
 _YEARS = re.compile(r"[\s-]*years?\b", re.IGNORECASE)
 _AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
@@ -132,6 +142,7 @@ class Figure:
     text: str
     start: int
     months: float = 0.0  # what `low` years or months are in months; 0 for anything else
+    most: bool = False  # "up to 5"
 
     @property
     def is_range(self) -> bool:
@@ -146,7 +157,8 @@ def figures(text: str) -> list[Figure]:
     for figure, end in _candidates(text):
         if not any(taken[figure.start : end]):
             taken[figure.start : end] = [True] * (end - figure.start)
-            found.append(_timed(figure, text[end : end + 12]))
+            most = bool(_UP_TO.search(text[: figure.start].rstrip(" $€£")))
+            found.append(replace(_timed(figure, text[end : end + 12]), most=most))
     return sorted(found, key=lambda figure: figure.start)
 
 
@@ -167,6 +179,8 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
     if not _same_unit(known, claimed, money):
         return False
     near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
+    if known.most and not (claimed.most or _MOST.search(claim)):
+        return False
     if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
         return False
     if claimed.open and not known.open:

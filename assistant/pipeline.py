@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
+_SURE = 0.9  # of the support: a small model's sentence must be better than just probable
+_COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
@@ -331,7 +333,9 @@ class Assistant:
             return record.Dropped(text, reason)
         order = sorted(range(len(facts)), key=lambda n: (n not in marked, n))
         judged = self._check.judge_all([(plain, facts[n].evidence) for n in order])
-        verdicts = [_whole(plain, facts[n], v) for n, v in zip(order, judged, strict=True)]
+        verdicts = [
+            _strict(plain, question, facts[n], v) for n, v in zip(order, judged, strict=True)
+        ]
         passed = [
             (v.support, -at, n)
             for at, (n, v) in enumerate(zip(order, verdicts, strict=True))
@@ -431,13 +435,17 @@ def _sentences(pieces: Iterator[str]) -> Iterator[str]:
         yield text.strip()
 
 
-def _whole(plain: str, fact: _Fact, verdict: Verdict) -> Verdict:
-    """`verdict`, but a list that is only told in part gives way to its exact words."""
-    if verdict.supported and len(fact.items) > 1:
-        said = set(content_stems(plain))
-        items = [set(content_stems(item)) for item in fact.items]
-        if any(len(item & said) * 2 < len(item) for item in items):
-            return replace(verdict, reason="it leaves out items of the list that it cites")
+def _strict(plain: str, question: str, fact: _Fact, verdict: Verdict) -> Verdict:
+    """`verdict`, but what the quote says better, or whole, gives way to its exact words."""
+    if not verdict.supported:
+        return verdict
+    said, given = set(content_stems(plain)), set(content_stems(fact.evidence))
+    added = said - set(content_stems(question))
+    if verdict.support < _SURE or len(added & given) < _COVERED_NEW * len(added):
+        return replace(verdict, reason="the cited text says it more exactly")
+    items = [set(content_stems(item)) for item in fact.items]
+    if len(items) > 1 and any(len(item & said) * 2 < len(item) for item in items):
+        return replace(verdict, reason="it leaves out items of the list that it cites")
     return verdict
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class LabelledPair:
     id: str
     evidence: str
     claim: str
-    label: int
+    label: Literal[0, 1]
 
 
 def judge_pairs(

@@ -36,7 +36,7 @@ from .learner import Learner, Schedule, save, seed
 
 LESSONS = Path(__file__).parent / "training"
 RANK, MAX_TOKENS, QUESTION_TOKENS = 32, 128, 48
-EPOCHS, QUESTIONS, OTHERS = 6, 16, 11  # questions of a step, and texts that do not answer each
+EPOCHS, QUESTIONS, OTHERS = 4, 16, 11  # questions of a step, and texts that do not answer each
 _HARD = 20  # texts most like the question, from which those that do not answer it are taken
 
 
