@@ -27,8 +27,8 @@ _KEPT_ITEMS = 6
 _FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says little
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
 _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
-_RERANKED = 20  # passages that the reranker reads
-_OPENED, _READ_ITEMS = 8, 2  # of so many passages, so many items are read by themselves
+_RERANKED = 16  # passages that the reranker reads
+_OPENED, _READ_ITEMS = 6, 2  # of so many passages, so many items are read by themselves
 
 Embed = Callable[[Sequence[str]], Floats]
 

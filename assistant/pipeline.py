@@ -258,27 +258,25 @@ class Assistant:
     def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
         facts, notes = self._facts(units)
+        if len(units[0].spans) > 1:  # a list is shown as it stands: no draft says it better
+            yield from self._quotes(units[:1], composer, clock)
         failed = 0  # in a row
         with closing(self._draft(base.standalone_question, facts)) as drafted:
             for text in drafted:
                 outcome = self._place(text, facts, composer, base.standalone_question)
-                if isinstance(outcome, record.Dropped):
-                    dropped.append(outcome)
-                    yield record.SentenceDropped(outcome)
-                    failed += 1
-                else:
+                if not isinstance(outcome, record.Dropped):
                     clock.mark("first_sentence")
                     yield self._ready(outcome, composer)
                     failed = 0
+                    continue
+                dropped.append(outcome)
+                yield record.SentenceDropped(outcome)
+                if not composer.sentences:  # nobody waits for what the draft may still bring
+                    yield from self._quotes(units[:1], composer, clock)
+                failed += 1
                 if failed == _FAILURES:
                     break
-        for unit in units:
-            if self._covers(composer.text, unit):
-                continue
-            for quoted in quote_ranges(unit.passage, unit.spans):
-                sentence = composer.add_quote(unit.passage, quoted)
-                clock.mark("first_sentence")
-                yield self._ready(sentence, composer)
+        yield from self._quotes(units, composer, clock)
         shown = composer.text
         yield record.Done(
             clock.stop(
@@ -295,22 +293,39 @@ class Assistant:
             )
         )
 
+    def _quotes(
+        self, units: Sequence[_Unit], composer: Composer, clock: "_Clock"
+    ) -> Iterator[record.SentenceReady]:
+        """The quotes of those `units` that the answer does not cover yet."""
+        for unit in units:
+            if self._covers(composer.text, unit):
+                continue
+            for quoted in quote_ranges(unit.passage, unit.spans):
+                sentence = composer.add_quote(unit.passage, quoted)
+                clock.mark("first_sentence")
+                yield self._ready(sentence, composer)
+
     def _facts(self, units: Sequence[_Unit]) -> tuple[list[_Fact], list[str]]:
         """The quotes that the prompt numbers, as many as the budget of the LLM's tokens allows."""
-        facts: list[_Fact] = []
+        offered = [_Fact(u.passage, q) for u in units for q in quote_ranges(u.passage, u.spans)]
         left = self.settings.evidence_tokens
+        if self._cost("\n".join(fact.prompt for fact in offered), len(offered)) <= left:
+            return offered, []  # asked once: each count takes a request
+        facts: list[_Fact] = []
         omitted = 0
-        for unit in units:
-            for quoted in quote_ranges(unit.passage, unit.spans):
-                fact = _Fact(unit.passage, quoted)
-                cost = self._llm.count_tokens(fact.prompt) + 6
-                if cost > left:
-                    omitted += 1
-                    continue
-                left -= cost
-                facts.append(fact)
+        for fact in offered:
+            cost = self._cost(fact.prompt)
+            if cost > left:
+                omitted += 1
+                continue
+            left -= cost
+            facts.append(fact)
         notes = [f"{omitted} passages did not fit into the prompt"] if omitted else []
         return facts, notes
+
+    def _cost(self, text: str, facts: int = 1) -> int:
+        """The tokens that `text`, so many facts, takes in the prompt with their numbers."""
+        return self._llm.count_tokens(text) + 6 * facts
 
     def _draft(self, question: str, facts: Sequence[_Fact]) -> Generator[str, None, None]:
         """The sentences of the LLM's draft, each as soon as it is finished."""

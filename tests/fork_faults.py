@@ -11,10 +11,13 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from corpus.errors import IndexBusy, IndexMissing
 from corpus.paths import data_folder
@@ -181,6 +184,9 @@ def race(embedder: LocalEmbedder, documents: Path, writers: int) -> dict[str, An
 def main() -> None:
     """Run the trial that the arguments name."""
     what, documents = sys.argv[1], Path(sys.argv[2])
+    # Its own lock is shared between forks: a fork that is killed with it would stop all others.
+    tqdm.set_lock(threading.RLock())
+    tqdm.monitor_interval = 0
     os.fsync = lambda descriptor: None  # slow, and only a dying machine loses what is not synced
     embedder = open_embedder("all-minilm-l6-v2", ModelStore())
     build("own", [documents / "old"], embedder)  # reads and imports once what the forks share
