@@ -25,7 +25,7 @@ TEXTS = [PENSION, LEAVE, HOURS, DEGREE]
     [
         ("what do they chip in for my old age", PENSION),
         ("How long a vacation could I take every summer?", LEAVE),
-        ("When can I go home on Fridays, i.e. how long is the week?", HOURS),
+        ("How many hours do I have to put in from Monday to Friday?", HOURS),
         ("Do I have to have studied anything?", DEGREE),
     ],
 )
