@@ -550,6 +550,29 @@ def test_the_server_ends_in_order_while_it_loads(home: Path, tmp_path: Path, wai
     server.end()
 
 
+def test_a_request_to_end_that_comes_before_the_server_runs_is_heeded(home: Path) -> None:
+    """SIGTERM in the very moment that the address is told."""
+    code = """
+import os, signal, sys
+from assistant.settings import load_settings
+from assistant.ui.server import run
+
+class Reader:
+    def write(self, text):
+        if "http://" in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+    def flush(self): pass
+    def isatty(self): return False
+
+sys.stderr = Reader()
+run("127.0.0.1", 0, "default", load_settings())
+sys.stdout.write("ended")
+"""
+    env = os.environ | {"CAREER_HOME": str(home), "CAREER_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"ended"), done.stderr
+
+
 def test_what_is_missing_is_said_in_the_page_and_retry_tries_again(
     home: Path, tmp_path: Path, tab: Tab
 ) -> None:

@@ -252,10 +252,11 @@ def _serve(service: "Service", listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again at its end
+    server = _Server(config, site.end)
+    before = signal.signal(signal.SIGTERM, server.leave)
     try:
         _announce(listener)
-        _Server(config, site.end).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -266,6 +267,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, end: Callable[[], None]) -> None:
         super().__init__(config)
         self._end = end
+
+    def leave(self, *_: object) -> None:
+        """End as soon as it runs: a signal may come before, and uvicorn raises it again after."""
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
