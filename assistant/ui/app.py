@@ -125,7 +125,9 @@ class Chat:
         _event(self._transcript.ask_example, self._example, [self._talk], answer, **slow)
         _event(self._transcript.open_source, self._open, [self._talk], [self._source], **at_once)
         _event(self._stop.click, self._halt, None, None, queue=False)
-        _event(self._clear.click, self._forget, [self._talk], answer, queue=False)
+        cleared = _event(self._clear.click, self._forget, [self._talk], answer, queue=False)
+        # An answer that ended by itself in that moment may still reach the browser: shown anew.
+        _event(cleared.then, self._refresh, [self._talk], state, queue=False)
         added = [self._files, self._uploaded, self._documents, self._title]
         _event(self._files.upload, self._add, [self._files], added, **slow)
         self.blocks.unload(self._halt)
@@ -240,7 +242,8 @@ class Chat:
             _LOG.error("an answer failed: %s", type(error).__name__)
             exchange.end("failed", f"The answer failed ({type(error).__name__}); ask again.")
         finally:
-            self._answering.pop(request.session_hash, None)
+            if self._answering.get(request.session_hash) is job:  # else a later question's
+                del self._answering[request.session_hash]
             if exchange.running:
                 exchange.end("stopped")
 
@@ -250,8 +253,8 @@ class Chat:
             job.stop()
 
     def _forget(self, talk: Conversation, request: gr.Request) -> Update:
+        talk.clear()  # before the answer ends: the last thing that it shows is then an empty page
         self._halt(request)
-        talk.clear()
         return {**self._idle(talk), **self._shown(talk), self._source: page.no_source()}
 
     def _open(self, talk: Conversation, chosen: gr.EventData) -> Any:
@@ -303,9 +306,10 @@ def _script(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _event(trigger: Any, act: Any, inputs: Any, outputs: Any, **options: Any) -> None:
-    """`act` on `trigger`, for this page only."""
-    trigger(act, inputs, outputs, show_progress="hidden", api_visibility="private", **options)
+def _event(trigger: Any, act: Any, inputs: Any, outputs: Any, **options: Any) -> Any:
+    """`act` on `trigger`, for this page only; what it returns can be the next one's trigger."""
+    hidden = {"show_progress": "hidden", "api_visibility": "private"}
+    return trigger(act, inputs, outputs, **hidden, **options)
 
 
 def _number(chosen: gr.EventData, name: str) -> int:
