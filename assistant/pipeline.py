@@ -140,7 +140,8 @@ class Assistant:
         models.resolve(settings.embedder, progress=on_models)
         embedder = open_embedder(settings.embedder, models, settings.device)
         opened = open_index(index, embedder, on_index)
-        reranker, check = Reranker.open(models), SupportCheck.open(models)
+        reranker = Reranker.open(models)
+        check = SupportCheck.open(models, settings.support, settings.device)
         wanted = llm if llm is not None else settings.llm
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
         return cls(opened, embedder, reranker, check, model, settings)
@@ -188,7 +189,7 @@ class Assistant:
             "abstained",
             ABSTENTION,
             nearest=near[:3],
-            fingerprint=self._fingerprint(),
+            fingerprint=self.fingerprint,
         )
         if is_foreign(question, self.index.vocabulary):
             yield record.Done(clock.stop(replace(base, text=ABSTENTION_LANGUAGE)))
@@ -378,7 +379,9 @@ class Assistant:
         )
         return record.SentenceReady(sentence, fresh)
 
-    def _fingerprint(self) -> dict[str, str]:
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What an answer is made with: the index and the models."""
         return {
             "index": f"{self.index.generation.folder.name}-{self.index.fingerprint}",
             "embedder": f"{self._embedder.name}-{self._embedder.weights[:12]}",

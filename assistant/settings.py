@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """The key for an http(s) URL that wants one."""
     embedder: str = "all-minilm-l6-v2"
     """A catalogue name, a local folder or a hub id of a sentence-transformers model."""
+    support: str = "shipped"
+    """Who checks sentences: `shipped`, or a folder or hub id of a cross-encoder."""
     device: str = Field("auto", pattern="^(auto|cpu|cuda|mps)$")
     """Where many texts are embedded and transformers models run."""
     k: int = Field(16, ge=1, le=50)

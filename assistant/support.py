@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from index.models import ModelStore
 
@@ -28,6 +29,7 @@ from .words import content_stems, names, negated, stem, stems, words
 WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
+SHIPPED = "shipped"  # the name of the model that comes with the package
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that hedge or oblige: a claim may not be stronger than its evidence.
 _STRONGER = {
@@ -78,18 +80,35 @@ _BIAS = -0.374
 _WEIGHTS = Signals(read=0.375, missing=-0.208, unnamed=-0.928, length=0.883, evidence_length=-0.087)
 
 
+class SupportModel(Protocol):
+    """What reads a sentence and its evidence together."""
+
+    fingerprint: str
+
+    def support(self, compared: Sequence["Comparison"]) -> list[float]:
+        """P(supported) of each, in order, in [0, 1]."""
+        ...
+
+
 class SupportCheck:
     """Judges sentences against evidence; deterministic, safe to use from several threads."""
 
-    def __init__(self, encoder: CrossEncoder, fingerprint: str) -> None:
-        self._encoder = encoder
-        self.fingerprint = fingerprint
+    def __init__(self, model: SupportModel) -> None:
+        self._model = model
+        self.fingerprint = model.fingerprint
 
     @classmethod
-    def open(cls, models: ModelStore, weights: Path = WEIGHTS) -> "SupportCheck":
-        """The check with the model in the file `weights`, the shipped one by default."""
-        identity = hashlib.sha256(weights.read_bytes()).hexdigest()
-        return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}")
+    def open(cls, models: ModelStore, name: str = SHIPPED, device: str = "auto") -> "SupportCheck":
+        """The check with the model `name`: the shipped one, or a cross-encoder of the hub.
+
+        Raises:
+            ModelUnavailable: there is no such cross-encoder, or it does not tell what supports.
+        """
+        if name == SHIPPED:
+            return cls(ShippedModel.open(models))
+        from .hub_support import HubModel
+
+        return cls(HubModel.open(name, models, device))
 
     def judge(self, sentence: str, evidence: str) -> Verdict:
         """Whether `evidence` (a quote with the headings above it) bears out all of `sentence`."""
@@ -97,17 +116,32 @@ class SupportCheck:
 
     def judge_all(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """The verdict for each pair of sentence and evidence, in order."""
-        read = [(sentence, bearing(sentence, given, READ_WORDS)) for sentence, given in pairs]
-        scores = self._encoder.score_pairs(read).tolist() if pairs else []
-        return [
-            _verdict(_Comparison(sentence, evidence), score)
-            for (sentence, evidence), score in zip(pairs, scores, strict=True)
-        ]
+        compared = [Comparison(sentence, evidence) for sentence, evidence in pairs]
+        scores = self._model.support(compared) if compared else []
+        return [_verdict(c, score) for c, score in zip(compared, scores, strict=True)]
 
 
-def _verdict(compared: "_Comparison", read: float) -> Verdict:
-    """The verdict from what was read and what was counted."""
-    score = probability(compared.signals(read))
+class ShippedModel:
+    """A small cross-encoder, corrected by what can be counted."""
+
+    def __init__(self, encoder: CrossEncoder, fingerprint: str) -> None:
+        self._encoder = encoder
+        self.fingerprint = fingerprint
+
+    @classmethod
+    def open(cls, models: ModelStore, weights: Path = WEIGHTS) -> "ShippedModel":
+        """The model with the weights in that file."""
+        identity = hashlib.sha256(weights.read_bytes()).hexdigest()
+        return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}")
+
+    def support(self, compared: Sequence["Comparison"]) -> list[float]:
+        """P(supported) of each, in order, in [0, 1]."""
+        read = self._encoder.score_pairs([c.read(READ_WORDS) for c in compared]).tolist()
+        return [probability(c.signals(r)) for c, r in zip(compared, read, strict=True)]
+
+
+def _verdict(compared: "Comparison", score: float) -> Verdict:
+    """The verdict from the model's `score` and what can be compared exactly."""
     if not compared.claimed:
         return Verdict(0.0, score, "it states nothing that could be checked")
     if fault := compared.fault:
@@ -121,13 +155,17 @@ def probability(signals: Signals) -> float:
     return 1.0 / (1.0 + math.exp(-total))
 
 
-class _Comparison:
+class Comparison:
     """A sentence beside its evidence: what can be counted."""
 
     def __init__(self, sentence: str, evidence: str) -> None:
         self._sentence = sentence
         self._evidence = evidence
         self.claimed = content_stems(sentence)
+
+    def read(self, most: int) -> tuple[str, str]:
+        """The sentence and what a model reads of the evidence, `most` words of it."""
+        return self._sentence, bearing(self._sentence, self._evidence, most)
 
     @cached_property
     def fault(self) -> str:

@@ -20,7 +20,8 @@ class Case:
     """A question, and what its answer must hold.
 
     `facts` are all needed, each in one of its wordings; nothing of `forbidden` may be said.
-    `sections` are the headings below which the answer stands.
+    `sections` are the headings below which the answer stands, `reference` is a good answer. A
+    `draft` waits for a person to accept it.
     """
 
     id: str
@@ -31,6 +32,8 @@ class Case:
     sections: tuple[str, ...] = ()
     facts: tuple[tuple[str, ...], ...] = ()
     forbidden: tuple[str, ...] = ()
+    reference: str = ""
+    draft: bool = False
 
     @property
     def split(self) -> str:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap, mannwhitneyu
 
 from assistant.figures import missing_figures
-from assistant.support import THRESHOLD, SupportCheck, Verdict
+from assistant.support import THRESHOLD
 from assistant.words import content_stems, stems
 
-_AT_ONCE = 64  # pairs between two progress reports
+from .judges import Judge, Judgement, OnPair, judge_pairs
+
+OVERLAP_THRESHOLD = 0.5  # frozen on the pairs that chose the check's weights
 _RESAMPLES = 2000
 
-OnPair = Callable[[int, int], None]  # pairs done, pairs in all
 Values = NDArray[np.float64]
 
 
@@ -29,33 +30,30 @@ class LabelledPair:
     label: Literal[0, 1]
 
 
-def judge_pairs(
-    pairs: Sequence[LabelledPair], check: SupportCheck, on_pair: OnPair | None = None
-) -> list[Verdict]:
-    """The verdict of the whole check for each of `pairs`, in order."""
-    verdicts: list[Verdict] = []
-    for start in range(0, len(pairs), _AT_ONCE):
-        some = pairs[start : start + _AT_ONCE]
-        verdicts += check.judge_all([(pair.claim, pair.evidence) for pair in some])
-        if on_pair:
-            on_pair(len(verdicts), len(pairs))
-    return verdicts
+def judge_labelled(
+    pairs: Sequence[LabelledPair], judge: Judge, on_pair: OnPair | None = None
+) -> list[Judgement]:
+    """The judgement of each of `pairs`, in order."""
+    return judge_pairs([(pair.claim, pair.evidence) for pair in pairs], judge, on_pair)
 
 
-def reliability(pairs: Sequence[LabelledPair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Agreement with the labels: of the whole check, the support model alone, and word overlap.
+def reliability(pairs: Sequence[LabelledPair], judged: Sequence[Judgement]) -> dict[str, Any]:
+    """Agreement with the labels: of the whole judge, its score alone, and word overlap.
 
     Balanced accuracy is the mean of the shares judged right of both labels (Brodersen et al. 2010);
     AUROC the share of pairs of a supported and an unsupported claim that the score orders right.
     Intervals are 95 % bootstrap ones (percentile, fixed seed); None where a label does not occur.
+    What was not judged is left out and counted.
     """
-    labels = np.array([pair.label for pair in pairs])
-    whole = np.array([float(v.supported) for v in verdicts])
-    scores = np.array([v.score for v in verdicts])
-    overlap = np.array([word_overlap(pair) for pair in pairs])
+    told = [(p, j) for p, j in zip(pairs, judged, strict=True) if j.supported is not None]
+    labels = np.array([pair.label for pair, _ in told])
+    whole = np.array([float(bool(j.supported)) for _, j in told])
+    scores = np.array([j.score or 0.0 for _, j in told])
+    overlap = np.array([word_overlap(pair) for pair, _ in told])
     return {
         "n": len(pairs),
-        "supported": int(labels.sum()),
+        "judged": len(told),
+        "supported": int(sum(pair.label for pair in pairs)),
         "threshold": THRESHOLD,
         "whole_check": {"balanced_accuracy": _interval(balanced_accuracy, labels, whole)},
         "model": {
@@ -64,8 +62,30 @@ def reliability(pairs: Sequence[LabelledPair], verdicts: Sequence[Verdict]) -> d
             ),
             "auroc": _interval(auroc, labels, scores),
         },
-        "word_overlap": {"auroc": _interval(auroc, labels, overlap)},
+        "word_overlap": {
+            "balanced_accuracy": _interval(
+                balanced_accuracy, labels, (overlap >= OVERLAP_THRESHOLD).astype(float)
+            ),
+            "auroc": _interval(auroc, labels, overlap),
+        },
+        "calibration": calibration(labels, scores),
     }
+
+
+def calibration(labels: Values, scores: Values) -> list[dict[str, float | int]]:
+    """How often pairs were labelled supported, by tenths of their score; empty tenths left out."""
+    tenths = np.minimum((scores * 10).astype(int), 9)
+    return [
+        {
+            "from": round(tenth / 10, 1),
+            "to": round((tenth + 1) / 10, 1),
+            "n": int((tenths == tenth).sum()),
+            "score": round(float(scores[tenths == tenth].mean()), 4),
+            "supported": round(float(labels[tenths == tenth].mean()), 4),
+        }
+        for tenth in range(10)
+        if (tenths == tenth).any()
+    ]
 
 
 def balanced_accuracy(labels: Values, judged: Values) -> float:

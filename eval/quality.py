@@ -25,8 +25,8 @@ class Marks:
     facts_held: bool | None  # all facts of an answerable case are in the answer
     section_cited: bool | None  # a citation stands below a right heading
     only_sections_cited: bool | None  # all citations do
-    refused: bool | None  # an answerable question was not answered
-    answered: bool | None  # an unanswerable question was
+    false_refusals: bool | None  # an answerable question was not answered
+    false_answers: bool | None  # an unanswerable question was
     forbidden_said: bool | None  # something stands in the answer that must not
     citations_exact: bool | None  # each quote is the stored text at its offsets
     figures_cited: bool | None  # each figure is in a quote that its sentence cites, or above it
@@ -54,8 +54,8 @@ def mark(case: Case, answer: Answer, stored: StoredText) -> Marks:
         facts_held=said and holds(answer.text, case.facts) if case.answerable else None,
         section_cited=any(right) if sections else None,
         only_sections_cited=said and all(right) if sections else None,
-        refused=not said if case.answerable else None,
-        answered=None if case.answerable else said,
+        false_refusals=not said if case.answerable else None,
+        false_answers=None if case.answerable else said,
         forbidden_said=_says_any(answer.text, case.forbidden) if case.forbidden else None,
         citations_exact=all(_is_exact(c, stored) for c in cited) if said else None,
         figures_cited=not uncited_figures(answer) if said else None,

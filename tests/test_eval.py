@@ -110,8 +110,8 @@ def test_a_right_answer_has_all_marks():
         "facts_held": True,
         "section_cited": True,
         "only_sections_cited": True,
-        "refused": False,
-        "answered": None,
+        "false_refusals": False,
+        "false_answers": None,
         "forbidden_said": None,
         "citations_exact": True,
         "figures_cited": True,
@@ -126,14 +126,14 @@ def test_wrong_answers_lose_the_marks_that_they_should():
     assert mark(CASE, an_answer("The bonus is 30% [1]."), stored).figures_cited is False
     forbidden = Case("b", "?", False, forbidden=("10-20%",))
     assert mark(forbidden, an_answer(), stored).forbidden_said is True
-    assert mark(forbidden, an_answer(), stored).answered is True
+    assert mark(forbidden, an_answer(), stored).false_answers is True
 
 
 def test_an_abstention_holds_nothing_and_shows_nothing():
     marks = mark(CASE, ABSTENTION, {}.__getitem__)
-    assert (marks.facts_held, marks.section_cited, marks.refused) == (False, False, True)
+    assert (marks.facts_held, marks.section_cited, marks.false_refusals) == (False, False, True)
     assert (marks.citations_exact, marks.figures_cited) == (None, None)
-    assert mark(Case("b", "?", False), ABSTENTION, {}.__getitem__).answered is False
+    assert mark(Case("b", "?", False), ABSTENTION, {}.__getitem__).false_answers is False
 
 
 def test_a_mark_is_no_figure_and_a_heading_gives_figures_too():
@@ -147,7 +147,7 @@ def test_the_summary_counts_only_where_the_question_arises():
     rates = summary([mark(CASE, an_answer(), stored), mark(CASE, ABSTENTION, stored)])
     assert rates["facts_held"] == {"rate": 0.5, "count": 1, "n": 2}
     assert rates["citations_exact"] == {"rate": 1.0, "count": 1, "n": 1}
-    assert rates["answered"] == {"rate": None, "count": 0, "n": 0}
+    assert rates["false_answers"] == {"rate": None, "count": 0, "n": 0}
 
 
 # Speed.
@@ -292,7 +292,7 @@ def test_bench_answer_reports_speed_and_quality_of_the_same_answers(home: Path):
     code, out = career_eval("bench", "answer", "--limit", "2", "--no-backends", "--json")
     report = json.loads(out)
     assert code == 0
-    assert report["n"] == report["quality"]["facts_held"]["n"] + report["quality"]["answered"]["n"]
+    assert report["n"] == report["quality"]["facts_held"]["n"] + report["quality"]["false_answers"]["n"]
     assert report["speed"]["cold_ask_ms"]["n"] == 3
     assert report["speed"]["import_assistant_ms"]["median"] > 0
     assert report["cases"]["split"] == "dev"
