@@ -29,6 +29,7 @@ class _Cell:
     figures: tuple[Figure, ...]
     words: frozenset[str]
     label: frozenset[str]  # the words of the row's or item's label; empty in running text
+    of: tuple[Figure, ...] = ()  # the figures of its row's label and of its column's
 
 
 def misplaced_figure(claim: str, evidence: str) -> str:
@@ -58,6 +59,11 @@ def misplaced_figure(claim: str, evidence: str) -> str:
             and not _labelled(said, holding)
         ):
             return figure.text
+        others = [f for f in figures(claim) if f.start != figure.start]
+        if _of(others, rivals, claim) and all(
+            c.of and not _of(others, [c], claim) for c in holding
+        ):
+            return figure.text
     return ""
 
 
@@ -85,6 +91,11 @@ def _named(words: frozenset[str], cells: Sequence[_Cell]) -> _Cell | None:
 def _labelled(said: frozenset[str], cells: Sequence[_Cell]) -> bool:
     """Whether `said` holds the whole label of one of `cells`."""
     return any(cell.label and cell.label <= said for cell in cells)
+
+
+def _of(claimed: Sequence[Figure], cells: Sequence[_Cell], claim: str) -> bool:
+    """Whether one of `claimed` is what one of `cells` is labelled with: "3 to 5 years: $90,000"."""
+    return any(gives(known, f, claim) for f in claimed for c in cells for known in c.of)
 
 
 def _fit(near: frozenset[str], cell: _Cell, rarity: dict[str, float]) -> float:
@@ -140,7 +151,7 @@ def _cells(evidence: str) -> Iterator[_Cell]:
             for column, part in zip(header, parts, strict=True):
                 yield _cell(part, column, label)
             continue
-        if rest and len(parts) > 1 and not figures(rest[:60]):
+        if rest and len(parts) > 1 and all(f.unit == "th" for f in figures(rest[:60])):
             header = parts
         if rest and len(label.split()) <= 8 and not figures(label):
             yield _cell(rest, "", label)
@@ -158,4 +169,5 @@ def _clauses(line: str) -> Iterator[_Cell]:
 
 def _cell(text: str, column: str = "", label: str = "") -> _Cell:
     found = figures(text)
-    return _Cell(tuple(found), _words(f"{label} {column} {text}", found), _words(label, []))
+    words, of = _words(f"{label} {column} {text}", found), (*figures(label), *figures(column))
+    return _Cell(tuple(found), words, _words(label, []), of)

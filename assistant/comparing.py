@@ -1,4 +1,4 @@
-"""Whether a sentence turns round what its evidence compares or how it moves."""
+"""Whether a sentence turns round what its evidence compares, how it moves or how often it is."""
 
 import re
 from collections.abc import Sequence
@@ -24,6 +24,29 @@ _ARGUMENTS = re.compile(
     r"\b(?P<verb>above|below|exceeds?|exceeded|outnumbers?|ahead of|behind)\b",
     re.IGNORECASE,
 )
+
+_PERIOD = re.compile(  # "a week", "weekly", "per week", "a week rate"; "after a week" is none
+    r"(?<!\bafter )(?<!\bfor )(?<!\bin )(?<!\babout )(?<!\bthan )(?<!\bover )(?<!\bof )"
+    r"(?<!\bwithin )(?<!\bhalf )\b(?:an?|per|each|every)\s+(?P<each>hour|day|week|month|year)\b"
+    r"(?! (?:after|later|in|earlier)\b)|"
+    r"\b(?:per|each|every)\s+(?P<quarter>quarter)\b|"
+    r"\b(?P<often>hour|week|month|quarter|year)ly\b|/(?P<short>hour|day|week|month|year)\b|"
+    r"\b(?P<adverb>daily|annual|annually)\b|\b(?P<rate>hour|day|week|month)\s+rates?\b",
+    re.IGNORECASE,
+)
+_ADVERBS = {"daily": "day", "annual": "year", "annually": "year"}
+_PERIOD_WORDS = 45
+
+
+def other_period(claim: str, evidence: str) -> str:
+    """The unit of time that `claim` says for another of `evidence`: "a day" for "a week"."""
+    said, given = _periods(claim), _periods(bearing(claim, evidence, _PERIOD_WORDS))
+    return said[0] if said and given and not set(said) & set(given) else ""
+
+
+def _periods(text: str) -> list[str]:
+    found = (match[match.lastgroup or 0].lower() for match in _PERIOD.finditer(text))
+    return [_ADVERBS.get(word, word) for word in found]
 
 
 def turned_round(claim: str, evidence: str) -> str:

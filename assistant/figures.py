@@ -2,7 +2,8 @@
 
 `missing_figures` is the number check of every displayed sentence: 1,250 = 1250, $2-3K = $2,000 to
 $3,000, 5-8% = 5 to 8 percent, six = 6, one in four = a quarter = 25 %, two years = 24 months. A
-range stands or falls as a whole.
+range stands or falls as a whole, and so does a number with what it counts: three days are not three
+weeks, a day is not a week, at least is not at most.
 """
 
 import re
@@ -34,6 +35,16 @@ _CURRENCIES = {
     "gbp": "£",
     "pound": "£",
     "pounds": "£",
+    "chf": "chf",
+    "franc": "chf",
+    "francs": "chf",
+    "¥": "¥",
+    "yen": "¥",
+    "jpy": "¥",
+    "₹": "₹",
+    "rupee": "₹",
+    "rupees": "₹",
+    "inr": "₹",
 }
 _WORDS = {
     word: value
@@ -49,16 +60,28 @@ _WORDS |= {  # twenty-four
     for unit, low in list(_WORDS.items())[1:10]
 }
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fifth": 5, "eighth": 8, "tenth": 10}
-_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
+_ORDINALS = {
+    word: value
+    for value, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(),
+        1,
+    )
+}
+_RANKED = re.compile(r"\s+(?:percentile|quartile|decile)", re.IGNORECASE)
+_NUMBERED = re.compile(  # "first" and "second" order more than they count
+    r"\s+(?:year|month|week|semester|round|attempt|level|edition)\b", re.IGNORECASE
+)
+_CARDINALS = {float(value): word for word, value in _WORDS.items()}
 _MANY = {"dozen": 12.0, "hundred": 100.0}
 
 _DASH = r"\s*(?:-|–|—|−|‑|~)\s*"  # noqa: RUF001 the dashes that people type between two numbers
 _SCALE = r"(?:\s?(?P<scale{0}>thousand|million|billion|trillion|bn|mn|[kmb])(?![a-z]))?"
-_MONEY = r"(?P<money{0}>us\$|usd\s?|eur\s?|gbp\s?|[$€£])?"
+_MONEY = r"(?P<money{0}>us\$|usd\s?|eur\s?|gbp\s?|chf\s?|inr\s?|[$€£¥₹])?"
 _NUMBER = r"(?P<number{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 _UNIT = (
     r"(?P<plus{0}>\+)?(?P<unit{0}>\s?%|\s?percent\b|\s?per\s?cent\b|\s?percentage points\b|"
-    r"\s?(?:us\s)?dollars?\b|\s?usd\b|\s?euros?\b|\s?eur\b|\s?pounds?\b|\s?gbp\b)?"
+    r"\s?(?:us\s)?dollars?\b|\s?usd\b|\s?euros?\b|\s?eur\b|\s?pounds?\b|\s?gbp\b|"
+    r"\s?(?:swiss\s)?francs?\b|\s?chf\b|\s?yen\b|\s?jpy\b|\s?rupees?\b|\s?inr\b)?"
 )
 _ONE = _MONEY + _NUMBER + _SCALE + _UNIT
 
@@ -103,17 +126,45 @@ _BELOW = re.compile(
     re.IGNORECASE,
 )
 _UP_TO = re.compile(
-    r"\b(?:up to|as (?:much|many|high) as|at most|no more than|maximum of)$", re.IGNORECASE
+    r"\b(?:up to|(?<!twice )(?<!times )as (?:much|many|high|long) as|at most|no more than|"
+    r"maximum of)$",
+    re.IGNORECASE,
 )
 _MOST = re.compile(
-    r"\b(?:up to|at (?:the )?most|as (?:much|many|high|far) as|not? (?:more|longer|higher) than|"
+    r"\b(?:up to|at (?:the )?most|as (?:much|many|high|far|long) as|"
+    r"not? (?:more|longer|higher) than|"
     r"max\w*|can (?:\w+ ){0,3}(?:reach|be|rise|get|go|add|bring|run|cost|take|earn)|reach\w*|"
     r"ceiling|limit\w*|cap|capped|above|beyond|within|until|before|less than|under|may|might|"
     r"could|exceed\w*|even|some\w*|more than|longer than|highest|top)\b",
     re.IGNORECASE,
 )
-_MONTHS = re.compile(r"[\s-]*months?\b", re.IGNORECASE)
-_YEARS = re.compile(r"[\s-]*years?\b", re.IGNORECASE)
+_AT_LEAST = re.compile(
+    r"\b(?:at (?:the )?least|(?:no|not) (?:fewer|less|under|below)(?: than)?|minimum of)$",
+    re.IGNORECASE,
+)
+_SECONDS = {  # a month is the twelfth of a year
+    "millisecond": 0.001,
+    "second": 1.0,
+    "minute": 60.0,
+    "hour": 3600.0,
+    "day": 86400.0,
+    "week": 7 * 86400.0,
+    "month": 365 * 86400.0 / 12,
+    "quarter": 365 * 86400.0 / 4,
+    "year": 365 * 86400.0,
+}
+_MEASURE = re.compile(  # of the working days too
+    r"(?:[\s-]+(?:working|business|calendar|full|more|consecutive))?"
+    r"[\s-]+(?P<unit>milliseconds?|seconds?|minutes?|hours?|days?|weeks?|months?|years?)\b",
+    re.IGNORECASE,
+)
+_EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
+    r"[^.;:,\d]{0,48}?\b(?:an?|per|each|every)\s+(?P<unit>second|minute|hour|day|week|month|"
+    r"quarter|year)\b|[^.;:,\d]{0,24}?\b(?P<adverb>hourly|daily|weekly|monthly|quarterly|yearly|"
+    r"annually)\b|/\s?(?P<short>hour|day|week|month|year)\b",
+    re.IGNORECASE,
+)
+_ADVERBS = {"daily": "day", "annually": "year"}
 _AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
 _HEDGES = re.compile(  # right before a number: it is said to be one end of a range
     r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
@@ -141,8 +192,10 @@ class Figure:
     open: bool  # "5+"
     text: str
     start: int
-    months: float = 0.0  # what `low` years or months are in months; 0 for anything else
     most: bool = False  # "up to 5"
+    least: bool = False  # "at least 5"
+    seconds: float = 0.0  # how long the unit of time is that it counts; 0 for anything else
+    every: str = ""  # the unit of time that it is for: "20 an hour"
 
     @property
     def is_range(self) -> bool:
@@ -157,8 +210,7 @@ def figures(text: str) -> list[Figure]:
     for figure, end in _candidates(text):
         if not any(taken[figure.start : end]):
             taken[figure.start : end] = [True] * (end - figure.start)
-            most = bool(_UP_TO.search(text[: figure.start].rstrip(" $€£")))
-            found.append(replace(_timed(figure, text[end : end + 12]), most=most))
+            found.append(_placed(figure, text, end))
     return sorted(found, key=lambda figure: figure.start)
 
 
@@ -166,7 +218,27 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
     """The figures of `claim`, as it writes them, that `evidence` does not give."""
     known = figures(evidence)
     money = {unit for word, unit in _CURRENCIES.items() if word in evidence.lower()}
-    return [f.text for f in figures(claim) if not any(gives(k, f, claim, money) for k in known)]
+    return [
+        f.text
+        for f in figures(claim)
+        if not any(gives(k, f, claim, money) for k in known) and not _in_words(f, evidence)
+    ]
+
+
+def _in_words(claimed: Figure, evidence: str) -> bool:
+    """Whether the evidence writes the figure out: "the fourth", "one week in six", "a year"."""
+    if claimed.unit == "th":
+        rank = rf"one \w+ in {re.escape(_CARDINALS.get(claimed.low, '?'))}"
+        return bool(
+            re.search(rf"\b(?:{re.escape(claimed.text)}|{rank})\b", evidence, re.IGNORECASE)
+        )
+    lasts = claimed.low * claimed.seconds
+    units = [
+        unit
+        for unit, seconds in _SECONDS.items()
+        if lasts and abs(lasts - seconds) < 0.02 * seconds
+    ]
+    return bool(units and re.search(rf"\b(?:an?|one) {units[0]}\b", evidence, re.IGNORECASE))
 
 
 def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = ()) -> bool:
@@ -174,9 +246,13 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
 
     `money` are the currencies that the evidence names anywhere: a table names its own only once.
     """
-    if known.months and claimed.months and known.months == claimed.months and not claimed.is_range:
-        return known.open == claimed.open
+    if known.every and claimed.every and known.every != claimed.every:
+        return False
+    if known.seconds and claimed.seconds and known.seconds != claimed.seconds:
+        return _as_long(known, claimed)
     if not _same_unit(known, claimed, money):
+        return False
+    if (known.most and claimed.least) or (known.least and claimed.most):
         return False
     near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
     if known.most and not (claimed.most or _MOST.search(claim)):
@@ -212,12 +288,27 @@ def _bounds(known: Figure, claimed: Figure, claim: str) -> bool:
     return (over or under) and 0 < beyond <= abs(claimed.low) / 5
 
 
-def _timed(figure: Figure, after: str) -> Figure:
-    """`figure` with its months, where a number of months or years follows it."""
-    if figure.unit or figure.is_range:
-        return figure
-    times = 1 if _MONTHS.match(after) else 12 if _YEARS.match(after) else 0
-    return replace(figure, months=figure.low * times)
+def _placed(figure: Figure, text: str, end: int) -> Figure:
+    """`figure`, which ends at `end`, with what the words around it make of it."""
+    before = text[: figure.start].rstrip(" $€£¥₹")
+    measured = None if figure.unit else _MEASURE.match(text, end)
+    every = _EVERY.match(text, measured.end() if measured else end)
+    period = (every["unit"] or every["short"] or every["adverb"] or "").lower() if every else ""
+    return replace(
+        figure,
+        most=bool(_UP_TO.search(before)),
+        least=bool(_AT_LEAST.search(before)),
+        seconds=_SECONDS[measured["unit"].lower().rstrip("s")] if measured else 0.0,
+        every=_ADVERBS.get(period, period.removesuffix("ly")),
+    )
+
+
+def _as_long(known: Figure, claimed: Figure) -> bool:
+    """Whether two figures of different units of time are the same time."""
+    pairs = ((known.low, claimed.low), (known.high, claimed.high))
+    return known.open == claimed.open and all(
+        abs(a * known.seconds - b * claimed.seconds) <= a * known.seconds / 50 for a, b in pairs
+    )
 
 
 def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:
@@ -244,7 +335,8 @@ def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
             yield figure, match.end()
     for match in _ORDINAL_WORD.finditer(text):
         value = float(_ORDINALS[match["word"].lower()])
-        if text[match.end() :].lstrip().lower().startswith(("percentile", "quartile", "decile")):
+        numbered = value > 2 and _NUMBERED.match(text, match.end())
+        if numbered or _RANKED.match(text, match.end()):
             yield Figure(value, value, "th", False, match[0], match.start()), match.end()
 
 
@@ -331,7 +423,7 @@ def _unit(match: re.Match[str], name: str) -> str:
         return _CURRENCIES[money]
     if unit.startswith(("%", "per")):
         return "%"
-    return _CURRENCIES.get(unit.removeprefix("us "), "")
+    return _CURRENCIES.get(unit.split()[-1], "") if unit else ""
 
 
 def _spelled(match: re.Match[str]) -> Figure | None:

@@ -20,7 +20,7 @@ from index.models import ModelStore
 
 from .bearing import bearing
 from .binding import misplaced_figure
-from .comparing import plainly_denied, turned_round
+from .comparing import other_period, plainly_denied, turned_round
 from .cross_encoder import CrossEncoder
 from .figures import missing_figures
 from .question import places_in
@@ -178,6 +178,8 @@ class Comparison:
             return "it denies what the cited text says"
         if word := turned_round(self._sentence, self._evidence):
             return f"the cited text says the opposite of {word!r}"
+        if period := other_period(self._sentence, self._evidence):
+            return f"the cited text says it of another unit of time than the {period}"
         lower = self._evidence.lower()
         for place in places_in(self._sentence):
             if place.lower() not in lower:

@@ -27,6 +27,12 @@ DEMAND = "Market. Demand is exceptionally high and continues to grow rapidly."
 HOURS = "Working time. Nurses on the ward work 38 hours a week, doctors 46 hours."
 
 
+YEARS = """Pay by experience.
+Years: Lower quartile, Median
+3 to 5 years: $70,000, $80,000
+6 to 9 years: $84,000, $95,000"""
+
+
 @pytest.mark.parametrize(
     ("sentence", "evidence"),
     [
@@ -57,6 +63,8 @@ def test_a_true_paraphrase_passes(support: SupportCheck, sentence: str, evidence
         ("The median for a senior tester is $49,500.", TABLE, "something else"),
         ("Nurses on the ward work 46 hours a week.", HOURS, "something else"),
         ("Nurses on the ward work 38 days a week.", HOURS, ""),
+        ("The median for a tester with 3 to 5 years is $95,000.", YEARS, "something else"),
+        ("Stock is counted daily.", "Logistics. Stock is counted every week.", "unit of time"),
         ("Annual bonuses are 10-20% of total revenue in Germany.", BONUS, "Germany"),
         ("Annual bonuses are not 10-20% of base salary.", BONUS, ""),
         ("A PhD must substitute for all of the years of experience.", PHD, ""),
