@@ -5,7 +5,7 @@ the score is None and the answer is not counted. Of none, the value is None.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -199,20 +199,26 @@ class RiskPoint:
     risk: float
 
 
-def over(scored: Sequence[Scores]) -> dict[str, dict[str, Any]]:
+def over(scored: Sequence[Scores]) -> dict[str, Value]:
     """Every metric that at least one answer has a score for, over `scored`."""
     values = {
         metric.name: mean_of([scores.get(metric.name) for scores in scored]) for metric in METRICS
     }
-    return {name: asdict(value) for name, value in values.items() if value.judged}
+    return {name: value for name, value in values.items() if value.judged}
 
 
 def mean_of(scores: Sequence[float | None]) -> Value:
-    """The mean of the scores that there are, with its interval."""
+    """The mean of the scores that there are, with its interval.
+
+    Where all are 1, or all 0, resampling says nothing: it is Clopper and Pearson's (1934).
+    """
     known = np.array([score for score in scores if score is not None], dtype=np.float64)
     if not len(known):
         return Value(None, None, None, 0, len(scores))
-    low, high = bootstrap_interval(np.mean, known)
+    if len(known) > 1 and known.mean() in (0.0, 1.0):
+        low, high = _exact_interval(int(known.sum()), len(known))
+    else:
+        low, high = bootstrap_interval(np.mean, known)
     return Value(_rounded(known.mean()), low, high, len(known), len(scores))
 
 
@@ -241,6 +247,13 @@ def bootstrap_interval(
         rng=np.random.default_rng(SEED),
     ).confidence_interval
     return _rounded(drawn.low), _rounded(drawn.high)
+
+
+def _exact_interval(ones: int, n: int) -> tuple[float | None, float | None]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(ones, n).proportion_ci(method="exact")
+    return _rounded(interval.low), _rounded(interval.high)
 
 
 def risk_coverage(confident: Sequence[float], wrong: Sequence[bool], cases: int) -> list[RiskPoint]:

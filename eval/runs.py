@@ -30,6 +30,7 @@ from .faithfulness import Assessment, Given, assess
 from .judges import Judge, OnPair
 from .metrics import SEED, Value, over, percentiles, risk_coverage
 from .records import RUN_FILE, TIMINGS_FILE, Context, Item, Run, as_json, save_run, write_file
+from .report import html_report, junit_xml, markdown_report
 from .scoring import (
     case_scores,
     context_scores,
@@ -67,23 +68,24 @@ def run_cases(
     manifest: Mapping[str, Any],
     on_case: OnCase | None = None,
     on_pair: OnPair | None = None,
-) -> Run:
-    """The run over `cases`; `timings.json` is written into `out`, the rest is the caller's.
+) -> tuple[Run, dict[str, Any]]:
+    """The run over `cases`, and what the clock said of it; `out` keeps each answer as it comes.
 
     Raises:
-        UsageError: `out` holds a finished run, or one of other cases, settings or models.
-        IndexBusy: another process writes there.
+        UsageError: `out` holds an unfinished run of other cases, settings or models.
     """
-    with only_writer(out):
-        whole = {**manifest, **_made_with(assistant, judge)}
-        asked = _ask_all(cases, assistant, out / PROGRESS_FILE, whole, on_case)
-        run = scored_run(cases, asked, assistant, judge, whole, on_pair)
-        write_file(out / TIMINGS_FILE, as_json(_timings(cases, asked)))
-        return run
+    whole = {**manifest, **_made_with(assistant, judge)}
+    asked = _ask_all(cases, assistant, out / PROGRESS_FILE, whole, on_case)
+    return scored_run(cases, asked, assistant, judge, whole, on_pair), _timings(cases, asked)
 
 
-def finish(run: Run, out: Path) -> None:
-    """Store `run`; its answers need not be kept beside it any longer."""
+def finish(run: Run, out: Path, timings: Mapping[str, Any] | None) -> None:
+    """Store the run and its reports in `out`; `run.json`, which says that it is whole, last."""
+    if timings is not None:
+        write_file(out / TIMINGS_FILE, as_json(timings))
+    write_file(out / "report.html", html_report(run, timings))
+    write_file(out / "report.md", markdown_report(run, timings))
+    write_file(out / "junit.xml", junit_xml(run))
     save_run(run, out)
     (out / PROGRESS_FILE).unlink(missing_ok=True)
 
@@ -149,12 +151,17 @@ def code_identity() -> str:
 
 @contextmanager
 def only_writer(out: Path) -> Iterator[None]:
-    """Hold the folder of a run, made when it is missing."""
-    if (out / RUN_FILE).exists():
-        raise UsageError(f"{out} holds a finished run", "name another folder with --out")
+    """Hold the folder of a run, made when it is missing.
+
+    Raises:
+        UsageError: it holds a finished run.
+        IndexBusy: another process writes there.
+    """
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
+            if (out / RUN_FILE).exists():
+                raise UsageError(f"{out} holds a finished run", "name another folder with --out")
             yield
     except Timeout as error:
         raise IndexBusy(
@@ -205,12 +212,12 @@ def _finished(progress: Path, manifest: Mapping[str, Any]) -> dict[str, Asked]:
     lines = progress.read_text("utf-8", errors="replace").splitlines(keepends=True)
     rows: list[dict[str, Any]] = []
     for line in lines:
+        if not line.endswith("\n"):
+            break
         try:
-            rows.append(json.loads(line) if line.endswith("\n") else None)
+            rows.append(json.loads(line))
         except ValueError:
             break
-        if rows[-1] is None:
-            rows.pop()
     if not rows:
         progress.unlink()
         return {}

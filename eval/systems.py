@@ -88,7 +88,8 @@ def _made_wrong(share: float) -> Callable[[Sequence[GoldAnswer]], list[tuple[str
 
     def make(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
         places = [(at, n) for at, item in enumerate(items) for n in range(len(item.gold))]
-        chosen = set(sorted(places, key=lambda p: _dice(items[p[0]].id, p[1]))[: round(share * len(places))])
+        places.sort(key=lambda place: _dice(items[place[0]].id, place[1]))
+        chosen = set(places[: round(share * len(places))])
         return [
             tuple(
                 item.corrupted[n].text if (at, n) in chosen else sentence
@@ -101,7 +102,7 @@ def _made_wrong(share: float) -> Callable[[Sequence[GoldAnswer]], list[tuple[str
 
 
 def _of_another_section(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
-    """To each question the gold answer to another one of the document, whose section is not given."""
+    """To each question the gold answer to another of the document, whose section is not given."""
     answers = []
     for item in items:
         given = {name for name, _ in _given_sections(item)}

@@ -292,7 +292,10 @@ def test_bench_answer_reports_speed_and_quality_of_the_same_answers(home: Path):
     code, out = career_eval("bench", "answer", "--limit", "2", "--no-backends", "--json")
     report = json.loads(out)
     assert code == 0
-    assert report["n"] == report["quality"]["facts_held"]["n"] + report["quality"]["false_answers"]["n"]
+    assert (
+        report["n"]
+        == report["quality"]["facts_held"]["n"] + report["quality"]["false_answers"]["n"]
+    )
     assert report["speed"]["cold_ask_ms"]["n"] == 3
     assert report["speed"]["import_assistant_ms"]["median"] > 0
     assert report["cases"]["split"] == "dev"

@@ -1,0 +1,106 @@
+"""`career-eval bench`: speed and quality, measured here and now."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.cli import screen
+from assistant.cli.screen import AsJson, IndexName
+
+from ..cases import SHIPPED_CASES, read_cases, read_rows
+from . import tables
+from .judging import JudgeName, open_judge
+from .progress import Counting
+
+app = typer.Typer(help="Measure speed and quality.", rich_markup_mode=None)
+
+
+class Split(StrEnum):
+    """Which half of the cases: dev is for choosing, test for reporting."""
+
+    DEV = "dev"
+    TEST = "test"
+    ALL = "all"
+
+
+@app.command()
+def answer(
+    cases: Annotated[
+        Path, typer.Option(metavar="FILE", help="Cases, as JSON lines.", show_default=False)
+    ] = SHIPPED_CASES,
+    split: Annotated[Split, typer.Option(help="Which half of the cases.")] = Split.DEV,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask no more than the first N.")] = None,
+    index: IndexName = "default",
+    backends: Annotated[
+        bool, typer.Option(help="Time llama.cpp against transformers too; takes a minute.")
+    ] = True,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Time answers, cold and warm, and score the same answers by their cases."""
+    chosen = read_cases(cases, split, limit)
+    from assistant.settings import load_settings
+
+    from ..bench import bench_answer, file_identity
+
+    progress = Counting("questions")
+    measured = bench_answer(
+        chosen, index=index, settings=load_settings(), backends=backends, on_case=progress
+    )
+    report = {"cases": file_identity(cases) | {"split": split.value}, **measured}
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(*tables.of_answers(report))
+
+
+@app.command()
+def retrieval(
+    queries: Annotated[
+        Path, typer.Option(metavar="FILE", help='JSON lines of {"query", "relevant"}.')
+    ],
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask no more than the first N.")] = None,
+    index: IndexName = "default",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well queries find the documents that they belong to."""
+    from ..retrieval import Query, bench_retrieval
+
+    asked = read_rows(queries, Query)[:limit]
+    from assistant.pipeline import open_index
+    from assistant.settings import load_settings
+    from index.embedder import open_embedder
+    from index.models import ModelStore
+
+    from ..bench import file_identity, machine
+
+    settings = load_settings()
+    embedder = open_embedder(settings.embedder, ModelStore(), settings.device)
+    opened = open_index(index, embedder)
+    measured = bench_retrieval(asked, opened, embedder, Counting("queries"))
+    report = {"queries": file_identity(queries), "machine": machine(), **measured}
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(tables.of_retrieval(report))
+
+
+@app.command()
+def systems(
+    judge: JudgeName = "shipped",
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N questions only.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Let the judge rank answers of known quality: gold ones, spoilt ones, nonsense."""
+    from ..systems import bench_systems
+
+    with Counting("judgements") as counting:
+        report = bench_systems(open_judge(judge), limit, counting)
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(*tables.of_systems(report))
