@@ -37,16 +37,24 @@ class HubModel:
         from sentence_transformers import CrossEncoder
 
         folder = models.resolve(name)
+        fingerprint = (
+            f"support-{models.weights_hash(folder)[:12]}"  # refuses what is no safetensors
+        )
         try:
             where = best_device() if device == "auto" else device
-            model = CrossEncoder(str(folder), device=where)
+            model = CrossEncoder(
+                str(folder),
+                device=where,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
+            )
         except Exception as error:
             raise ModelUnavailable(
                 f"{name} is no cross-encoder that can be loaded ({type(error).__name__}: {error})",
                 "name a sequence classifier in sentence-transformers' form, or `shipped`",
             ) from error
         supported = supported_label(name, model.config.id2label)
-        return cls(model, supported, f"support-{models.weights_hash(folder)[:12]}")
+        return cls(model, supported, fingerprint)
 
     def support(self, compared: Sequence[Comparison]) -> list[float]:
         """P(supported) of each, in order, in [0, 1]."""
@@ -57,8 +65,12 @@ class HubModel:
             self._model.predict(read, activation_fn=Identity(), show_progress_bar=False),
             dtype=np.float64,
         )
+        if np.isnan(logits).any():
+            raise ModelUnavailable(
+                f"{self.fingerprint} computes no numbers", "name another model with CAREER_SUPPORT"
+            )
         if self._supported is None:
-            return [float(p) for p in 1 / (1 + np.exp(-logits.reshape(len(read))))]
+            return [float(p) for p in (1 + np.tanh(logits.reshape(len(read)) / 2)) / 2]
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return [float(p) for p in odds[:, self._supported] / odds.sum(axis=1)]
 
@@ -71,7 +83,10 @@ def supported_label(name: str, labels: Mapping[int, str]) -> int | None:
     """
     if len(labels) == 1:
         return None
-    if list(labels.values()) == ["LABEL_0", "LABEL_1"]:  # unnamed, as MiniCheck's: 1 is yes
+    if [labels[at] for at in sorted(labels)] == [
+        "LABEL_0",
+        "LABEL_1",
+    ]:  # unnamed, as MiniCheck's: 1 is yes
         return 1
     for at, label in sorted(labels.items()):
         if label.lower().startswith(_SUPPORTED):

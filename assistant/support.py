@@ -30,6 +30,7 @@ WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 SHIPPED = "shipped"  # the name of the model that comes with the package
+_RULES = 2  # counted up when the rules judge otherwise: the report card is then to be made anew
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that hedge or oblige: a claim may not be stronger than its evidence.
 _STRONGER = {
@@ -132,7 +133,7 @@ class ShippedModel:
     def open(cls, models: ModelStore, weights: Path = WEIGHTS) -> "ShippedModel":
         """The model with the weights in that file."""
         identity = hashlib.sha256(weights.read_bytes()).hexdigest()
-        return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}")
+        return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}-rules{_RULES}")
 
     def support(self, compared: Sequence["Comparison"]) -> list[float]:
         """P(supported) of each, in order, in [0, 1]."""

@@ -2,6 +2,8 @@
 
 import re
 
+_RUN = "{1,400}"  # characters between two marks; without a bound a line of marks takes minutes
+
 
 def readable(quote: str) -> str:
     """Markdown as plain words: rows as `first: second`; emphasis, code and links undone."""
@@ -16,7 +18,7 @@ def _readable_line(line: str) -> str | None:
     if stripped.startswith("|") or re.search(r"\S\s\|\s\S", stripped):
         cells = [cell.strip() for cell in stripped.strip("|").split("|")]
         line = f"{cells[0]}: {', '.join(c for c in cells[1:] if c)}" if len(cells) > 1 else cells[0]
-    line = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", line)
-    line = re.sub(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", r"\2", line)
-    line = re.sub(r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])", r"\1", line)
+    line = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)", r"\1", line)
+    line = re.sub(rf"(\*\*|__)(?=\S)(.{_RUN}?)(?<=\S)\1", r"\2", line)
+    line = re.sub(rf"(?<![\w*])\*(?=[^\s*])(.{_RUN}?)(?<=[^\s*])\*(?![\w*])", r"\1", line)
     return re.sub(r"`([^`]+)`", r"\1", line)

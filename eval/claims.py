@@ -4,16 +4,41 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from assistant.words import words
+from assistant.words import content_stems
 from corpus.readable import readable
 from corpus.sections import sentence_ranges
 
-_MARKS = re.compile(r"\s*\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
-_NUMBER = re.compile(r"\d+")
-_ITEM = re.compile(r"\s*(?:[-*+•]\s+|\(?\d{1,2}[.)]\s+|\|)")
-_HEADING = re.compile(r"\s*#{1,6}\s|\s*\*\*[^*]+\*\*:?\s*$")
-_RULE = re.compile(r"[\s|:=_*-]*$")
-_CLAUSES = re.compile(r";\s+|,?\s+(?:whereas|while)\s+|,\s+(?:and|but|yet|so)\s+")
+from .phrases import COURTESY, OPENER, REFUSAL
+
+_LABEL = r"(?:\^|(?:source|doc|document|context|passage|ref)s?\.?[ #]{0,2})?"
+_MARK = re.compile(  # [1], [1, 2], [1-3], [Source 1], [^1], 【1】, [1](https://…); not (1)
+    r"(?:(?<!\s)\s+)?[\[【]"
+    rf"( {{0,3}}{_LABEL}\d{{1,3}}(?: {{0,3}}[,;–-] {{0,3}}{_LABEL}\d{{1,3}})* {{0,3}})"  # noqa: RUF001
+    r"(?:†[^】\n]{0,80})?[\]】](?:\(https?://[^\s)]*\))?",
+    re.IGNORECASE,
+)
+_ENDING_MARKS = re.compile(rf"(?<=[.!?])((?:{_MARK.pattern})+)$", re.IGNORECASE)
+_NUMBERS = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")  # noqa: RUF001 a typed dash
+_ITEM = re.compile(
+    r"\s*(?:[-*+•◦▪●·‣✓✔✅➤►–—]\s+(?:\[[ xX]\]\s+)?|\(?\d{1,2}[.)]\s+|[a-z]\)\s+|\|)"  # noqa: RUF001
+)
+_ROW = re.compile(r"\S\s\|\s\S")
+_LABELLED = re.compile(r"\s*(?:\*\*)?[A-Z][^\n:.]{0,40}:")
+_HEADING = re.compile(r"\s*#{1,6}\s")
+_BOLD_HEADING = re.compile(r"\s*\*\*[^*]*[^*.!?]\*\*:?\s*$")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_RULE = re.compile(r"[\s|:=_*-]*$|\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
+_LONGEST_HEADING = 300
+_QUOTE = re.compile(r"^[ \t]*>[ \t>]*(?=[^\W\d])", re.MULTILINE)
+_GLUED = re.compile(  # "…$5.Doctors earn…", "….[1]Doctors earn…"
+    r"(?:(?<=[a-z]{2}[.!?])|(?<=\d[.!?])|(?<=[.!?]\[\d\]))(?=[A-Z][a-z]*[ ,])"
+)
+_CLAUSES = re.compile(
+    r";\s+(?:however,?\s+)?|(?<!\s),?\s+(?:whereas|while|although|though|but)\s+|"
+    r",\s+(?:and|yet|so)\s+"
+)
+_CONCESSION = re.compile(r"((?:while|although|though)\s[^,;]{1,200}),\s+", re.IGNORECASE)
+_NEAR = 150  # characters around a joint in which the verbs must stand
 _SUBJECT = re.compile(
     r"(?:(?:the|a|an|this|that|these|those|its|their|his|her|our|your|my|it|they|he|she|we|you|"
     r"there|some|many|most|all|both|each|every|no|another|others?)\b|[A-Z\d$€£])",
@@ -25,30 +50,6 @@ _FINITE = re.compile(
     r"depend|differ|earn|expect|fall|find|get|give|grow|help|include|lead|lie|make|mean|need|offer|"
     r"open|pay|provide|range|receive|require|rise|run|say|show|start|take|use|vary|varie|want|work)"
     r"s?)\b",
-    re.IGNORECASE,
-)
-_COURTESY = re.compile(
-    r"(?:hi|hello|hey|dear|greetings|welcome|sure|certainly|of course|absolutely|great question|"
-    r"good question|thanks?|thank you|you're welcome|sorry|i apologi[sz]e|i hope|"
-    r"hope (?:this|that)|"
-    r"let me know|feel free|please (?:let|ask)|"
-    r"if you (?:have|need) (?:any )?(?:more|other|further)|i(?:'m| am) (?:happy|glad|here) to)\b",
-    re.IGNORECASE,
-)
-_UNABLE = (
-    r"(?:(?:do|does|did|could|can|would)(?:n't| not)|cannot|(?:am|is|are|was|were)(?:n't| not)|"
-    r"unable to|no)"
-)
-_REFUSAL = re.compile(
-    rf"\b(?:i|we)\b[^.]{{0,20}}\b{_UNABLE}\b[^.]{{0,30}}\b(?:know|answer|find|help|tell|say|sure|"
-    r"provide|determine|information|able)\b|"
-    r"\b(?:documents?|contexts?|texts?|passages?|sources?|information|articles?|data|excerpts?|"
-    rf"materials?)\b[^.]{{0,40}}\b{_UNABLE}\b[^.]{{0,30}}\b(?:answer|mention|contain|"
-    r"provide|say|state|include|specif\w+|give|discuss|cover|address|available|information)\b|"
-    r"\bno (?:relevant |specific |such )?(?:information|answer|mention|data|details?)\b|"
-    r"\b(?:not|n't) (?:mentioned|stated|specified|provided|given|found|covered|available|known)\b"
-    r"[^.]{0,20}\b(?:in|by) (?:the|this|these|any|your)\b|"
-    r"\bnot enough (?:information|context|data)\b|\binsufficient (?:information|context|data)\b",
     re.IGNORECASE,
 )
 
@@ -69,31 +70,24 @@ class Claim:
     unchecked: str = ""
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Lines that belong together: a heading, an item of a list or a row of a table, or prose."""
+
+    kind: str  # heading | item | prose
+    start: int
+    end: int
+    indent: int = -1  # of an item
+
+
 def claims_in(answer: str) -> list[Claim]:
     """The claims of `answer` in order, and between them what is none, with the reason.
 
     Sentences are claims; joined clauses ("…; …", "…, and it …") and list items each are one of
     their own. Questions, courtesies, headings, lead-ins and refusals are none.
     """
-    found: list[Claim] = []
-    items: list[Claim] = []  # of the list that is being read
-    lead = ""
-    for start, end in _blocks(answer):
-        line = answer[start:end]
-        item = _ITEM.match(line)
-        if _RULE.match(line):
-            continue
-        if item:
-            items += _sentences(answer, start + item.end(), end, lead)
-            continue
-        found += _sharing_marks(items)
-        items, lead = [], ""
-        if _HEADING.match(line):
-            found.append(_claim(answer, start, end, unchecked="a heading"))
-        else:
-            found += _sentences(answer, start, end)
-            lead = found[-1].stated if found and found[-1].unchecked == "a lead-in" else ""
-    return found + _sharing_marks(items)
+    whole = _SURROGATE.sub("\ufffd", answer)  # the segmenter encodes what it reads
+    return [replace(c, text=answer[c.start : c.end]) for c in _claims_in(whole)]
 
 
 def is_refusal(answer: str) -> bool:
@@ -102,22 +96,68 @@ def is_refusal(answer: str) -> bool:
     return any(c.unchecked == "a refusal" for c in found) and all(c.unchecked for c in found)
 
 
-def _blocks(answer: str) -> Iterator[tuple[int, int]]:
-    """List items, headings and runs of other lines, as ranges."""
-    run: tuple[int, int] | None = None
+def _claims_in(answer: str) -> list[Claim]:
+    found: list[Claim] = []
+    items: list[Claim] = []  # of the list that is being read
+    leads: list[tuple[int, str]] = []  # the lead-ins above, each with its indent
+    for block in _blocks(answer):
+        while leads and block.indent <= leads[-1][0]:
+            leads.pop()
+        lead = leads[-1][1] if leads else ""
+        if block.kind == "item":
+            read = list(_sentences(answer, block.start, block.end, lead))
+            items += read
+        else:
+            found += _sharing_marks(items)
+            items = []
+            if block.kind == "heading":
+                read = [_claim(answer, block.start, block.end, unchecked="a heading")]
+            else:
+                read = list(_sentences(answer, block.start, block.end))
+            found += read
+        if read and read[-1].unchecked == "a lead-in":
+            leads.append((block.indent, read[-1].stated))
+    return found + _sharing_marks(items)
+
+
+def _blocks(answer: str) -> Iterator[_Block]:
+    """The blocks of `answer`; rules and the fences of code are none."""
+    last = len(answer.rstrip())
+    open_: _Block | None = None
     for match in re.finditer(r"[^\n]*(?:\n|$)", answer):
         start, end = match.start(), match.start() + len(match[0].rstrip("\n"))
-        blank = not answer[start:end].strip()
-        alone = bool(_ITEM.match(answer, start, end) or _HEADING.match(answer, start, end))
-        if run and (blank or alone):
-            yield run
-            run = None
-        if alone:
-            yield start, end
-        elif not blank:
-            run = (run[0] if run else start, end)
-    if run:
-        yield run
+        line = answer[start:end]
+        new = None if _RULE.match(line) else _opened(line, start, end, last)
+        if open_ and new and _continues(answer, open_, new):
+            open_ = replace(open_, end=end)
+            continue
+        if open_:
+            underlined = not new and ("|" in line or "=" in line) and start == open_.end + 1
+            yield replace(open_, kind="heading") if underlined else open_
+        open_ = new
+    if open_:
+        yield open_
+
+
+def _opened(line: str, start: int, end: int, last: int) -> _Block:
+    """The block that `line` is or begins; a bold line heads only what follows it."""
+    heading = _HEADING.match(line) or (_BOLD_HEADING.match(line) and end < last)
+    if heading and len(line) <= _LONGEST_HEADING:
+        return _Block("heading", start, end)
+    if item := _ITEM.match(line):
+        return _Block("item", start + item.end(), end, len(line) - len(line.lstrip()))
+    if _ROW.search(line):
+        return _Block("item", start, end, 0)
+    return _Block("prose", start, end)
+
+
+def _continues(answer: str, block: _Block, new: _Block) -> bool:
+    """Whether the line `new` goes on with what `block` says."""
+    if new.kind != "prose" or block.kind == "heading":
+        return False
+    if block.kind == "item":
+        return answer[new.start].isspace()
+    return not (_LABELLED.match(answer, new.start) and _LABELLED.match(answer, block.start))
 
 
 def _sentences(answer: str, start: int, end: int, lead: str = "") -> Iterator[Claim]:
@@ -139,30 +179,58 @@ def _sharing_marks(claims: list[Claim]) -> list[Claim]:
 def _with_their_marks(answer: str, start: int, end: int) -> list[tuple[int, int]]:
     """Sentences as ranges; marks after a full stop belong to the sentence before them."""
     ranges: list[tuple[int, int]] = []
-    for left, right in sentence_ranges(answer, start, end):
-        while ranges and (marks := _MARKS.match(answer, left, right)):
+    pieces = [r for whole in sentence_ranges(answer, start, end) for r in _unglued(answer, *whole)]
+    if pieces and _MARK.match(answer, *pieces[0]):
+        return _behind_their_marks(answer, pieces)
+    for left, right in pieces:
+        while ranges and (marks := _MARK.match(answer, left, right)):
             ranges[-1] = (ranges[-1][0], marks.end())
-            left = (
-                marks.end()
-                + len(answer[marks.end() : right])
-                - len(answer[marks.end() : right].lstrip(" ."))
-            )
-        if answer[left:right].strip():
+            left = right - len(answer[marks.end() : right].lstrip(" ."))
+        if ranges and not re.search(r"\w", answer[left:right]):
+            ranges[-1] = (ranges[-1][0], right)  # what closes it: **, an emoji
+        elif answer[left:right].strip():
             ranges.append((left, right))
     return ranges
+
+
+def _behind_their_marks(answer: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """`pieces` where marks come first, "[1] A. [2] B.": those that end one belong to the next."""
+    ranges: list[tuple[int, int]] = []
+    left, last = pieces[0][0], pieces[-1][1]
+    for _, right in pieces[:-1]:
+        ending = _ENDING_MARKS.search(answer, left, right)
+        cut = ending.start() if ending else right
+        ranges.append((left, cut))
+        left = cut
+    return [*ranges, (left, last)]
+
+
+def _unglued(answer: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The sentences of one that lacks the space between them; addresses stay whole."""
+    left = start
+    for joint in _GLUED.finditer(answer, start, end):
+        word = answer[left : joint.start() - 1].rsplit(None, 1)[-1:]
+        if not re.search(r"[/@]|www", "".join(word)):
+            yield left, joint.start()
+            left = joint.start()
+    yield left, end
 
 
 def _clauses(answer: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The clauses of a sentence that each state something by themselves, as ranges."""
     left = start
-    for joint in _CLAUSES.finditer(answer, start, end):
-        before, after = answer[left : joint.start()], answer[joint.end() : end]
-        subject = (
-            _PRONOUN.match(after)
-            or _SUBJECT.match(after)
-            or joint[0].strip(" ,") in ("while", "whereas")
-        )
-        if subject and _stands_alone(before) and (_PRONOUN.match(after) or _stands_alone(after)):
+    conceded = _CONCESSION.match(answer, start, end)
+    if conceded and REFUSAL.search(_plain(conceded[1])):
+        yield conceded.span(1)
+        left = conceded.end()
+    for joint in _CLAUSES.finditer(answer, left, end):
+        before = answer[max(left, joint.start() - _NEAR) : joint.start()]
+        after = answer[joint.end() : min(end, joint.end() + _NEAR)]
+        pronoun = _PRONOUN.match(after)
+        if not (_stands_alone(before) and (pronoun or _stands_alone(after))):
+            continue
+        contrast = joint[0].strip(" ,") in ("while", "whereas")
+        if pronoun or contrast or _SUBJECT.match(after) or REFUSAL.search(_plain(before)):
             yield left, joint.start()
             left = joint.end()
     yield left, end
@@ -175,26 +243,40 @@ def _stands_alone(clause: str) -> bool:
 def _claim(answer: str, start: int, end: int, lead: str = "", unchecked: str = "") -> Claim:
     text = answer[start:end].strip()
     start = answer.index(text, start)
-    plain = " ".join(readable(_MARKS.sub("", text)).split())
-    stated = f"{lead} {plain}" if lead else plain
-    why = unchecked or _nothing_to_check(plain)
-    return Claim(text, start, start + len(text), stated, _numbers(text), why)
+    plain = _plain(text)
+    opener = OPENER.match(plain)
+    said = plain[opener.end() :] if opener else plain
+    stated = f"{lead} {said}" if lead else said
+    why = unchecked or _nothing_to_check(plain, said, lead)
+    return Claim(text, start, start + len(text), stated or plain, _numbers(text), why)
 
 
-def _nothing_to_check(plain: str) -> str:
-    """Why a sentence is no claim; empty when it is one."""
-    if not any(len(word) > 1 or word.isdigit() for word in words(plain)):
-        return "it states nothing"
+def _plain(text: str) -> str:
+    """`text` in one line, without marks and Markdown."""
+    bare = readable(_QUOTE.sub("", _MARK.sub("", text)))
+    return " ".join(bare.replace("**", "").split())  # one of a pair may stand elsewhere
+
+
+def _nothing_to_check(plain: str, said: str, lead: str) -> str:
+    """Why a sentence is no claim; empty when it is one. `said` is `plain` without an opener."""
     if plain.endswith("?"):
         return "a question"
     if plain.endswith(":"):
         return "a lead-in"
-    if _REFUSAL.search(plain):
+    typed = f"{lead} {plain}".strip().replace("’", "'")  # noqa: RUF001 a typed apostrophe
+    if REFUSAL.search(typed):
         return "a refusal"
-    return "a courtesy" if _COURTESY.match(plain) else ""
+    if not any(len(stem) > 1 or stem.isdigit() for stem in content_stems(plain)):
+        return "it states nothing"
+    if not said or COURTESY.match(said.replace("’", "'")):  # noqa: RUF001
+        return "a courtesy"
+    return ""
 
 
 def _numbers(text: str) -> tuple[int, ...]:
     """The numbers in the marks of `text`, each once."""
-    found = [int(n) for mark in _MARKS.findall(text) for n in _NUMBER.findall(mark)]
+    found: list[int] = []
+    for mark in _MARK.findall(text):
+        for first, last in _NUMBERS.findall(mark):
+            found += range(int(first), int(last or first) + 1)
     return tuple(dict.fromkeys(found))

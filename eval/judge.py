@@ -14,7 +14,7 @@ from assistant.words import content_stems, stems
 
 from .judges import Judge, Judgement, OnPair, judge_pairs
 
-OVERLAP_THRESHOLD = 0.5  # frozen on the pairs that chose the check's weights
+OVERLAP_THRESHOLD = 0.65  # frozen on the pairs that chose the check's weights
 _RESAMPLES = 2000
 
 Values = NDArray[np.float64]

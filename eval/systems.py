@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from assistant.llm import LLM
+from assistant.prompts import draft_messages
 from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readable import readable
 from corpus.readers import read_file
@@ -28,6 +30,7 @@ ANSWERS = Path(__file__).parent / "judged" / "answers.jsonl"
 NONSENSE = Path(__file__).parent / "judged" / "nonsense.jsonl"
 _OTHERS = Path(__file__).parent / "training"
 _CONTEXTS = 5
+_DRAFT_TOKENS = 96  # as in the chat
 GOLD, TENTH, THIRD = "gold", "10 % made wrong", "30 % made wrong"
 WRONG_SECTION, FLUENT = "of another section", "fluent nonsense"
 
@@ -60,18 +63,27 @@ class Nonsense:
 
 
 def bench_systems(
-    judge: Judge, limit: int | None = None, on_pair: OnPair | None = None
+    judge: Judge,
+    limit: int | None = None,
+    on_pair: OnPair | None = None,
+    *,
+    llm: LLM | None = None,
 ) -> dict[str, Any]:
-    """The faithfulness of each system, and by how much each falls behind the one before it."""
+    """The faithfulness of each system, and by how much each falls behind the one before it.
+
+    With an `llm`, what that answers from the same contexts is a system too, unchecked.
+    """
     items = read_rows(ANSWERS, GoldAnswer)[:limit]
     systems = {name: make(items) for name, make in _SYSTEMS.items()}
-    found: dict[str, list[float]] = {}
+    if llm:
+        systems[f"{llm.fingerprint}, unchecked"] = [_drafted(item, llm) for item in items]
+    found: dict[str, list[float | None]] = {}
     for name, answers in systems.items():
         given = [
             Given(item.id, item.question, " ".join(sentences), _contexts(item))
             for item, sentences in zip(items, answers, strict=True)
         ]
-        found[name] = [a.faithfulness or 0.0 for a in assess(given, judge, on_pair)]
+        found[name] = [a.faithfulness for a in assess(given, judge, on_pair)]
     return {
         "n": len(items),
         "judge": judge.fingerprint,
@@ -110,6 +122,11 @@ def _of_another_section(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
         pool = others or [o for o in items if o.document != item.document]
         answers.append(min(pool, key=lambda o: _dice(item.id, o.id)).gold)
     return answers
+
+
+def _drafted(item: GoldAnswer, llm: LLM) -> tuple[str, ...]:
+    messages = draft_messages(item.question, [text.replace("\n", " ") for text in _contexts(item)])
+    return ("".join(llm.stream(messages, max_tokens=_DRAFT_TOKENS)).strip(),)
 
 
 def _nonsense(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
@@ -151,9 +168,12 @@ def _sections(name: str) -> list[tuple[str, str]]:
     ]
 
 
-def _difference(better: Sequence[float], worse: Sequence[float]) -> dict[str, float | None]:
+def _difference(
+    better: Sequence[float | None], worse: Sequence[float | None]
+) -> dict[str, float | None]:
     """The mean of the paired differences with its 95 % interval."""
-    paired = np.array(better) - np.array(worse)
+    both = [(b, w) for b, w in zip(better, worse, strict=True) if b is not None and w is not None]
+    paired = np.array([b - w for b, w in both])
     low, high = bootstrap_interval(np.mean, paired)
     return {"value": round(float(paired.mean()), 4), "low": low, "high": high}
 

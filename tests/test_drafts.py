@@ -229,5 +229,7 @@ def test_cases_are_written_as_they_are_read_and_never_over_others(
     assert json.loads(file.read_text("utf-8").splitlines()[0])["draft"] is True
     with pytest.raises(UsageError, match="is there already"):
         write_cases([], file)
-    with pytest.raises(UsageError, match="no such folder"):
-        write_cases([], tmp_path / "gone" / "cases.jsonl")
+    for missing in (tmp_path / "gone", file):
+        with pytest.raises(UsageError, match=r"new\.jsonl cannot be written") as refused:
+            write_cases([], missing / "new.jsonl")
+        assert "\n" not in str(refused.value)

@@ -1,5 +1,6 @@
-"""Answers, rankings and collections of other programs: read, written, and there and back."""
+"""Answers and rankings of other programs: read, written, and there and back."""
 
+import errno
 import gzip
 import json
 import math
@@ -11,26 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.errors import UsageError
-from corpus.sections import Document
+from corpus.errors import DiskFull, MachineError, UsageError
 from eval.answers import AnswerRow, read_answers
-from eval.cases import Case, read_rows
 from eval.exchange import (
-    Beir,
     deepeval_rows,
-    export_beir,
     ragas_rows,
     ranking_metrics,
-    read_beir,
     read_qrels,
     read_trec_run,
+    section_id,
     trec_run,
-    write_beir_documents,
+    writing,
 )
 from eval.records import Context, Item, Run
-from eval.retrieval import Query, bench_retrieval
-from index import build, generations, store
-from index.embedder import LocalEmbedder
 
 REFUSAL = "The documents do not answer this question."
 LONG = " ".join(f"Sentence number {n} says a thing." for n in range(50))
@@ -329,173 +323,22 @@ def test_no_relevant_document_at_all_is_no_value():
     assert found.missing == 0
 
 
-# --- BEIR
-
-HOSTILE = """# not a heading
-   ## nor this
-#tag
-Underlined
-===
-Also underlined
----
-- # in a list
-1. ```python
-```
-~~~
-<div>
-> quoted > thing
-[label]: http://example.org
-    indented code
-* * *
----
-title: no front matter
----
-\x00 null, tab\tand\u2028line
-| a | b |
-- plain item"""
-
-
-def a_collection() -> Beir:
-    return Beir(
-        {
-            "MED-1": ("Bakers: *all* of # them", "Bakers rise early to make bread.\n\nThey sleep."),
-            "../e v/il:?": ("", HOSTILE),
-            "é": ("", "Ferries cross the water every hour."),
-            "É": ("Only a title", ""),
-            "none": ("", " "),
-        },
-        {"q1": "when do bakers rise", "q2": "how often do ferries cross", "q3": "x", "q4": " "},
-        {"q1": {"MED-1": 1, "é": 0}, "q2": {"é": 2, "gone": 1}, "q3": {"none": 1}, "q4": {"é": 1}},
+def test_a_section_has_one_id_of_one_word():
+    assert (
+        section_id("a guide.md", ("Pay and\tperks", "Bonus")) == "a_guide.md#Pay_and_perks_>_Bonus"
     )
-
-
-def stored(beir: Beir, folder: Path, zipped: bool) -> None:
-    """The collection as it is published."""
-    qrels = "".join(f"{q}\t{d}\t{r}\n" for q, of in beir.qrels.items() for d, r in of.items())
-    documents = beir.documents.items()
-    files = {
-        "corpus.jsonl": lines(*({"_id": i, "title": t, "text": x} for i, (t, x) in documents)),
-        "queries.jsonl": lines(
-            *({"_id": i, "text": t, "metadata": {}} for i, t in beir.queries.items())
-        ),
-        "qrels/test.tsv": f"query-id\tcorpus-id\tscore\n{qrels}",
-    }
-    for name, text in files.items():
-        data = text.encode()
-        written(folder, gzip.compress(data) if zipped else data, name + ".gz" * zipped)
-
-
-@pytest.mark.parametrize("zipped", [False, True])
-def test_a_collection_is_read(tmp_path: Path, zipped: bool):
-    stored(a_collection(), tmp_path, zipped)
-    assert read_beir(tmp_path) == a_collection()
-    with pytest.raises(UsageError, match=r"dev\.tsv: No such file"):
-        read_beir(tmp_path, "dev")
+    assert section_id("a.md", ()) == "a.md"
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("number", "kind"),
     [
-        ('{"title": "t", "text": "x"}', "line 1: '_id' is missing or no text"),
-        ('{"_id": "1", "title": "t"}', "line 1: 'text' is missing or no text"),
-        ('{"_id": "1", "title": ["t"], "text": "x"}', "line 1: 'title' is missing"),
-        ("[]", "line 1: is not an object"),
-        ("{", "line 1: is not JSON"),
+        *[(n, UsageError) for n in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR)],
+        (errno.ENOSPC, DiskFull),
+        (errno.EIO, MachineError),
     ],
 )
-def test_a_bad_document_is_named(tmp_path: Path, line: str, said: str):
-    stored(a_collection(), tmp_path, zipped=False)
-    written(tmp_path, line, "corpus.jsonl")
-    with pytest.raises(UsageError, match=said):
-        read_beir(tmp_path)
-
-
-def test_written_documents_have_no_heading_but_their_title(tmp_path: Path):
-    out = write_beir_documents(a_collection(), tmp_path / "out")
-    rows = map(json.loads, (out / "sources.jsonl").read_text("utf-8").splitlines())
-    table = {row["id"]: row["source"] for row in rows}
-    assert set(table) == {"MED-1", "../e v/il:?", "é", "É"}
-    assert len({name.lower() for name in table.values()}) == 4
-    assert all(re.fullmatch(r"\d{6}-[\w-]+\.md", name, re.ASCII) for name in table.values())
-    assert sorted(table.values()) == sorted(f.name for f in (out / "documents").iterdir())
-
-    def read_back(id_: str) -> Document:
-        return Document("x.md", (out / "documents" / table[id_]).read_text("utf-8"))
-
-    hostile = read_back("../e v/il:?")
-    assert [section.path for section in hostile.sections] == [("x",)]
-    assert hostile.meta == {}
-    spans = " ".join(hostile.text[s.start : s.end] for s in hostile.sections[0].spans)
-    for word in re.findall(r"\w{2,}", HOSTILE):
-        assert word in spans
-    assert read_back("MED-1").title == "Bakers: *all* of # them"
-    assert read_back("MED-1").text.endswith("Bakers rise early to make bread.\n\nThey sleep.\n")
-    assert read_back("É").sections
-
-
-MARKUP = "# ## - * + 1. = --- ``` ~~~ > <div> [a]: | |---|---| *** <!-- \\ word x".split()
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    text=st.lists(st.sampled_from([*MARKUP, " ", "\n", "\n\n", "    "]), max_size=20).map("".join)
-)
-def test_no_text_becomes_a_heading_or_is_lost(tmp_path_factory: pytest.TempPathFactory, text: str):
-    beir = Beir({"d": ("A *title*", f"{text}\nend")}, {"q": "?"}, {"q": {"d": 1}})
-    out = write_beir_documents(beir, tmp_path_factory.mktemp("text") / "out")
-    document = Document("d.md", (out / "documents" / "000001-d.md").read_text("utf-8"))
-    (section,) = document.sections
-    assert section.path == ("A *title*",)
-    spans = " ".join(document.text[span.start : span.end] for span in section.spans)
-    assert re.findall(r"[a-z]+", spans) == re.findall(r"[a-z]+", f"{text} end")
-
-
-def test_a_collection_becomes_an_index_that_finds_its_documents(
-    tmp_path: Path, fresh_home: Path, embedder: LocalEmbedder
-):
-    out = write_beir_documents(a_collection(), tmp_path / "out")
-    queries = read_rows(out / "queries.jsonl", Query)
-    assert [(q.query, len(q.sources)) for q in queries] == [
-        ("when do bakers rise", 1),
-        ("how often do ferries cross", 1),
-    ]
-    build.build("beir", [out / "documents"], embedder)
-    index = store.open_generation(generations.current("beir"), embedder)
-    found = bench_retrieval(queries, index, embedder)
-    assert found["relevant_not_indexed"] == 0
-    assert found["arms"]["fused"]["recall@10"]["mean"] == 1.0
-
-
-def test_a_collection_without_relevant_documents_or_a_full_folder_is_refused(tmp_path: Path):
-    beir = a_collection()
-    with pytest.raises(UsageError, match="no query has a relevant document"):
-        write_beir_documents(Beir(beir.documents, beir.queries, {"q1": {"MED-1": 0}}), tmp_path)
-    write_beir_documents(beir, tmp_path)
-    with pytest.raises(UsageError, match="documents is there already"):
-        write_beir_documents(beir, tmp_path)
-
-
-def test_cases_go_out_with_the_sections_of_their_index(
-    tmp_path: Path, fresh_home: Path, embedder: LocalEmbedder
-):
-    text = "# Guide\n\n## Pay\n\nPay is good.\n\n### Bonus\n\nTen percent.\n\n## Leave\n\nA lot.\n"
-    written(tmp_path, text, "in/a guide.md")
-    build.build("small", [tmp_path / "in"], embedder)
-    index = store.open_generation(generations.current("small"), embedder)
-    cases = [
-        Case("c 1", "How good is pay?", True, sections=("Pay",)),
-        Case("c2", "How much leave?", True, sections=("Leave", "Gone")),
-        Case("c3", "Who?", False),
-        Case("c4", "Where?", True, sections=("Gone",)),
-    ]
-    assert export_beir(cases, index, tmp_path / "out") == 2
-    beir = read_beir(tmp_path / "out")
-    assert beir.documents == {
-        "a guide.md#1": ("Pay", "Pay is good."),
-        "a guide.md#2": ("Pay > Bonus", "Ten percent."),
-        "a guide.md#3": ("Leave", "A lot."),
-    }
-    assert beir.queries == {"c_1": "How good is pay?", "c2": "How much leave?"}
-    assert beir.qrels == {"c_1": {"a guide.md#1": 1, "a guide.md#2": 1}, "c2": {"a guide.md#3": 1}}
-    with pytest.raises(UsageError, match="holds the sections of no answerable case"):
-        export_beir(cases[2:], index, tmp_path / "other")
+def test_what_the_disk_refuses_is_said_in_one_line(tmp_path: Path, number: int, kind: Any):
+    with pytest.raises(kind, match="out") as refused, writing(tmp_path / "out"):
+        raise OSError(number, "no")
+    assert "\n" not in str(refused.value)

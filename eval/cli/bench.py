@@ -92,14 +92,26 @@ def retrieval(
 def systems(
     judge: JudgeName = "shipped",
     limit: Annotated[int | None, typer.Option(min=1, help="The first N questions only.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Let this LLM answer too, unchecked.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Let the judge rank answers of known quality: gold ones, spoilt ones, nonsense."""
+    from assistant.llm import open_llm
+    from assistant.settings import load_settings
+    from index.models import ModelStore
+
     from ..systems import bench_systems
 
-    with Counting("judgements") as counting:
-        report = bench_systems(open_judge(judge), limit, counting)
+    model = open_llm(llm, load_settings(), ModelStore()) if llm else None
+    try:
+        with Counting("judgements") as counting:
+            report = bench_systems(open_judge(judge), limit, counting, llm=model)
+    finally:
+        if model:
+            model.close()
     if as_json:
         screen.result(report)
     else:

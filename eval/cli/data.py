@@ -65,20 +65,25 @@ def export(
     to: Annotated[Format, typer.Option("--to", help="Whose columns.")] = Format.RAGAS,
 ) -> None:
     """Write a run's answers for ragas or deepeval, or its retrieval as a TREC run."""
-    from ..exchange import deepeval_rows, ragas_rows, trec_run
+    from ..exchange import deepeval_rows, ragas_rows, section_id, trec_run, writing
     from ..records import load_run, write_file
 
     loaded = load_run(run)
     if to is Format.TREC:
         rankings = {
-            item.id: list(dict.fromkeys("#".join((c.source, *c.section)) for c in item.contexts))
+            item.id: list(
+                dict.fromkeys(section_id(c.source, c.section) for c in item.contexts if c.source)
+            )
             for item in loaded.items
         }
+        if not any(rankings.values()):
+            raise UsageError(f"{run} names the source of no context", "export a run of `run`")
         text = trec_run(rankings, "career-assistant")
     else:
         rows = ragas_rows(loaded) if to is Format.RAGAS else deepeval_rows(loaded)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_file(_new(out), text)
+    with writing(_new(out)):
+        write_file(out, text)
 
 
 @app.command()
@@ -88,7 +93,7 @@ def import_beir(
     split: Annotated[str, typer.Option(help="Which qrels.")] = "test",
 ) -> None:
     """Turn a BEIR folder into documents to index and queries to measure retrieval with."""
-    from ..exchange import read_beir, write_beir_documents
+    from ..beir import read_beir, write_beir_documents
 
     queries = write_beir_documents(read_beir(folder, split), out)
     screen.lines(
@@ -109,7 +114,7 @@ def export_beir(
     from index.embedder import open_embedder
     from index.models import ModelStore
 
-    from ..exchange import export_beir as export
+    from ..beir import export_beir as export
 
     settings = load_settings()
     embedder = open_embedder(settings.embedder, ModelStore(), settings.device)
