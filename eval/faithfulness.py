@@ -1,7 +1,8 @@
 """Faithfulness: how many of an answer's claims its contexts bear out, and its citations.
 
-Each claim is judged against the context that shares most of its rarer words and, when that does not
-bear it out, against all contexts together (docs/decisions/0009-harness.md has the alternatives).
+Each claim is judged against the context that shares most of its rarer words. When that does not
+bear it out, and the others say more of it, all contexts together may
+(docs/decisions/0009-harness.md has the alternatives).
 """
 
 import math
@@ -139,8 +140,8 @@ class _Prepared:
         self.given = given
         self.claims = claims_in(given.answer)
         self.contexts = [c for c in given.contexts or () if c.strip()]
-        choice = _Choice(self.contexts)
-        self.best = [choice.best(c.stated) if self.contexts else -1 for c in self.claims]
+        self._choice = _Choice(self.contexts)
+        self.best = [self._choice.best(c.stated) if self.contexts else -1 for c in self.claims]
 
     def first_pairs(self) -> Iterator[Pair]:
         """Each claim with its best context, and with all that it cites."""
@@ -153,7 +154,8 @@ class _Prepared:
     def second_pairs(self, known: _Known) -> Iterator[Pair]:
         """Claims that one context did not bear out with all, and single citations."""
         for claim, best in self._checkable():
-            if len(self.contexts) > 1 and not known[claim.stated, self.contexts[best]].supported:
+            alone = best < 0 or known[claim.stated, self.contexts[best]].supported
+            if not alone and self._choice.others_add(claim.stated, best):
                 yield claim.stated, _together(self.contexts)
             cited = self._cited(claim)
             if len(cited) > 1 and known[claim.stated, _together(cited)].supported:
@@ -274,6 +276,12 @@ class _Choice:
         weights = {s: math.log(1 + len(self._held) / self._seen[s]) for s in wanted}
         values = [sum(weights[s] for s in sorted(wanted & held)) for held in self._held]
         return values.index(max(values))
+
+    def others_add(self, claim: str, best: int) -> bool:
+        """Whether all contexts hold more words of the claim than `best`, and half of them."""
+        wanted = set(content_stems(claim))
+        held = {stem for stem in wanted if self._seen[stem]}
+        return len(held) * 2 >= len(wanted) and not held <= self._held[best]
 
 
 def _verdict(found: Judgement) -> str:

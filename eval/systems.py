@@ -73,7 +73,8 @@ def bench_systems(
 
     With an `llm`, what that answers from the same contexts is a system too, unchecked.
     """
-    items = read_rows(ANSWERS, GoldAnswer)[:limit]
+    every = read_rows(ANSWERS, GoldAnswer)
+    items = every[:: max(1, len(every) // (limit or len(every)))][:limit]  # of all documents
     systems = {name: make(items) for name, make in _SYSTEMS.items()}
     if llm:
         systems[f"{llm.fingerprint}, unchecked"] = [_drafted(item, llm) for item in items]
@@ -116,11 +117,11 @@ def _made_wrong(share: float) -> Callable[[Sequence[GoldAnswer]], list[tuple[str
 def _of_another_section(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
     """To each question the gold answer to another of the document, whose section is not given."""
     answers = []
+    every = read_rows(ANSWERS, GoldAnswer)
     for item in items:
         given = {name for name, _ in _given_sections(item)}
-        others = [o for o in items if o.document == item.document and o.section not in given]
-        pool = others or [o for o in items if o.document != item.document]
-        answers.append(min(pool, key=lambda o: _dice(item.id, o.id)).gold)
+        others = [o for o in every if o.document == item.document and o.section not in given]
+        answers.append(min(others, key=lambda o: _dice(item.id, o.id)).gold)
     return answers
 
 

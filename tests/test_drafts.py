@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,14 @@ def test_no_more_than_the_limit(limit: int):
 def test_a_text_that_suggests_nothing_gives_no_case(text: str):
     assert draft_cases([Document("a.md", text)]) == []
     assert draft_cases([]) == []
+
+
+@pytest.mark.parametrize("word", ["a-", "Aing ", "Senior and ", "is are "])
+def test_a_strange_text_takes_no_long_time(word: str):
+    text = word * 4000
+    started = time.perf_counter()
+    draft_cases([Document("a.md", f"# {text}\n\n## {text}\n\n{text}. {text}:\n\n- {text}\n- b\n")])
+    assert time.perf_counter() - started < 20
 
 
 def test_the_places_are_known_to_the_assistant():
