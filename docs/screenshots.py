@@ -1,7 +1,8 @@
-"""Pictures of the chat for the README: `python docs/screenshots.py` writes docs/images/*.png.
+"""Pictures for the README: `python docs/screenshots.py` writes docs/images/*.png.
 
 Starts the real page on a folder of its own (models are fetched on first use), asks one question in
-Chromium, opens a citation, and takes the picture once for a desktop and once for a phone.
+Chromium, opens a citation, and takes the picture once for a desktop and once for a phone. With the
+folder of a run, `python docs/screenshots.py runs/now`, it takes the picture of its report instead.
 """
 
 import os
@@ -25,12 +26,15 @@ PATIENCE_S = 300
 
 
 def main() -> None:
-    """Take both pictures."""
+    """Take the pictures."""
     IMAGES.mkdir(exist_ok=True)
     browsers = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, browsers)), None)
     if found is None:
         sys.exit("no Chromium; on Debian: apt-get install chromium")
+    if len(sys.argv) > 1:
+        report(found, Path(sys.argv[1]).resolve() / "report.html")
+        return
     with chat_page() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         desktop = answered(browser, url, width=1280, height=800)
@@ -42,6 +46,16 @@ def main() -> None:
         browser.close()
     for picture in sorted(IMAGES.glob("*.png")):
         print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size // 1000} kB")
+
+
+def report(browser: str, file: Path) -> None:
+    """Take the picture of a run's report."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=browser, args=list(FLAGS))
+        page = opened.new_page(viewport={"width": 1180, "height": 1250}, color_scheme="light")
+        page.goto(file.as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        opened.close()
 
 
 @contextmanager

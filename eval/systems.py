@@ -68,6 +68,7 @@ def bench_systems(
     on_pair: OnPair | None = None,
     *,
     llm: LLM | None = None,
+    on_answer: OnPair | None = None,
 ) -> dict[str, Any]:
     """The faithfulness of each system, and by how much each falls behind the one before it.
 
@@ -77,7 +78,7 @@ def bench_systems(
     items = every[:: max(1, len(every) // (limit or len(every)))][:limit]  # of all documents
     systems = {name: make(items) for name, make in _SYSTEMS.items()}
     if llm:
-        systems[f"{llm.fingerprint}, unchecked"] = [_drafted(item, llm) for item in items]
+        systems[f"{llm.fingerprint}, unchecked"] = _drafts(items, llm, on_answer)
     found: dict[str, list[float | None]] = {}
     for name, answers in systems.items():
         given = [
@@ -125,9 +126,17 @@ def _of_another_section(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:
     return answers
 
 
-def _drafted(item: GoldAnswer, llm: LLM) -> tuple[str, ...]:
-    messages = draft_messages(item.question, [text.replace("\n", " ") for text in _contexts(item)])
-    return ("".join(llm.stream(messages, max_tokens=_DRAFT_TOKENS)).strip(),)
+def _drafts(
+    items: Sequence[GoldAnswer], llm: LLM, on_answer: OnPair | None
+) -> list[tuple[str, ...]]:
+    """What `llm` answers to each question from its contexts."""
+    drafts: list[tuple[str, ...]] = []
+    for item in items:
+        messages = draft_messages(item.question, [" ".join(t.split()) for t in _contexts(item)])
+        drafts.append(("".join(llm.stream(messages, max_tokens=_DRAFT_TOKENS)).strip(),))
+        if on_answer:
+            on_answer(len(drafts), len(items))
+    return drafts
 
 
 def _nonsense(items: Sequence[GoldAnswer]) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from assistant import Answer, Citation, Sentence
 from assistant.pipeline import open_index
@@ -269,3 +270,10 @@ def test_a_card_of_another_judge_is_begun_anew(tmp_path: Path) -> None:
 def test_every_metric_says_what_it_means() -> None:
     assert len(BY_NAME) == len(METRICS)
     assert all(metric.meaning and metric.counted and metric.title for metric in METRICS)
+
+
+def test_the_docs_tell_every_metric() -> None:
+    told = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
+    for metric in METRICS:
+        assert f"| `{metric.name}` | {metric.meaning}" in told
+        assert f"| {metric.counted} |" in told

@@ -107,8 +107,10 @@ def systems(
 
     model = open_llm(llm, load_settings(), ModelStore()) if llm else None
     try:
-        with Counting("judgements") as counting:
-            report = bench_systems(open_judge(judge), limit, counting, llm=model)
+        with Counting("answers") as answering, Counting("judgements") as judging:
+            report = bench_systems(
+                open_judge(judge), limit, judging, llm=model, on_answer=answering
+            )
     finally:
         if model:
             model.close()
