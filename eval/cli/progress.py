@@ -29,7 +29,9 @@ class Counting:
         """Show that `done` of `total` are done."""
         if sys.stderr.isatty():
             self._draw(done, total)
-        elif (tenth := done * 10 // max(1, total)) > self._told:
+            return
+        tenth = done * 10 // max(1, total)
+        if tenth != self._told:  # a second round begins again
             self._told = tenth
             sys.stderr.write(f"career-eval: {done} of {total} {self._what}\n")
             sys.stderr.flush()
@@ -41,6 +43,7 @@ class Counting:
         self._bar.update(self._task, completed=done, total=total)
         if done == total:
             self._bar.stop()
+            self._bar = None
 
 
 def _rich_bar() -> Any:
