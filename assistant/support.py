@@ -22,7 +22,7 @@ from .bearing import bearing
 from .binding import misplaced_figure
 from .comparing import other_period, plainly_denied, turned_round
 from .cross_encoder import CrossEncoder
-from .figures import missing_figures
+from .figures import figures, missing_figures
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 
@@ -196,7 +196,7 @@ class Comparison:
             return "one of sentence and cited text denies what the other says"
         if self._overstated:
             return f"the cited text does not say {self._overstated!r}"
-        if self._missing:
+        if self._as_written:
             return f"the cited text does not say: {', '.join(self._as_written[:4])}"
         return "the cited text does not bear it out"
 
@@ -243,8 +243,13 @@ class Comparison:
 
     @property
     def _as_written(self) -> list[str]:
-        missing = set(self._missing)
+        missing = set(self._missing) - _written(self._sentence)
         return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
+
+
+def _written(text: str) -> set[str]:
+    """The stems that write the figures of `text`: those were compared by value."""
+    return {s for figure in figures(text) for s in content_stems(figure.text)}
 
 
 def _names(text: str) -> list[str]:

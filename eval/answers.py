@@ -73,8 +73,8 @@ def read_answers(file: Path) -> list[AnswerRow]:
             is known to hold answers.
     """
     rows = _rows(file)
-    schema = _schema(rows, file)
-    return [_answer(row, schema, number) for number, row in enumerate(rows, 1)]
+    usual = _schema(rows, file)
+    return [_answer(row, _schema_of(row, usual), number) for number, row in enumerate(rows, 1)]
 
 
 def _rows(file: Path) -> list[Row]:
@@ -135,6 +135,11 @@ def _schema(rows: Sequence[Row], file: Path) -> Schema:
         f"{file} has no column of answers; its columns are {shown}{more}",
         f"name the answers as one of {known}",
     )
+
+
+def _schema_of(row: Row, usual: Schema) -> Schema:
+    """The file's schema, or where the row has no answer in that, another that it has one in."""
+    return next((schema for schema in (usual, *SCHEMAS) if _has(schema, [row])), usual)
 
 
 def _has(schema: Schema, rows: Sequence[Row]) -> bool:

@@ -18,9 +18,8 @@ from .exchange import (
     one_word,
     read_qrels,
     section_id,
-    writing,
 )
-from .records import write_file
+from .records import write_file, writing
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 # What would make of a line a heading, a rule, a code block, a quote, HTML or a link's target,

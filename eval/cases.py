@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from assistant.question import MAX_CHARACTERS
 from corpus.errors import UsageError
 
 SHIPPED_CASES = Path(__file__).parent / "cases" / "career.jsonl"
@@ -48,7 +49,7 @@ def read_rows(file: Path, row: type[Row]) -> list[Row]:
         UsageError: the file cannot be read, holds no row, or a line is not a `row`.
     """
     try:
-        lines = file.read_text("utf-8").split("\n")
+        lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise UsageError(f"{file}: {reason}", "name a file of JSON lines") from error
@@ -67,6 +68,9 @@ def read_cases(file: Path, split: str = "all", limit: int | None = None) -> list
     """
     cases = read_rows(file, Case)
     _refuse_twins(file, cases)
+    for case in cases:
+        if fault := _fault(case):
+            raise UsageError(f"{file}: case {case.id!r}: {fault}", "correct that case")
     chosen = [case for case in cases if split in ("all", case.split)][:limit]
     if not chosen:
         raise UsageError(f"{file} has no case of the split {split!r}", "use --split all")
@@ -78,8 +82,22 @@ def _read_row(reader: TypeAdapter[Row], line: str, place: str) -> Row:
         return reader.validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise UsageError(f"{place}: {where}: {first['msg']}", "correct that line") from error
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise UsageError(f"{place}: {where}{first['msg']}", "correct that line") from error
+
+
+def _fault(case: Case) -> str:
+    """What would stop a run at this case; empty when nothing would."""
+    if not case.question.strip():
+        return "its question is empty"
+    if len(case.question) > MAX_CHARACTERS:
+        return f"its question has {len(case.question):,} characters, {MAX_CHARACTERS:,} are read"
+    if any(not {"question", "answer"} <= set(turn) for turn in case.history):
+        return 'its history is no list of {"question", "answer"}'
+    words = (*case.sections, *case.forbidden, *(w for fact in case.facts for w in fact))
+    if not all(case.facts) or not all(word.strip() for word in words):
+        return "an empty text stands in its facts, sections or forbidden words"
+    return ""
 
 
 def _refuse_twins(file: Path, cases: Sequence[Case]) -> None:

@@ -1,6 +1,7 @@
 """The claims of an answer: what in it can be true or false, and what says nothing to check."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ _ROW = re.compile(r"\S\s\|\s\S")
 _LABELLED = re.compile(r"\s*(?:\*\*)?[A-Z][^\n:.]{0,40}:")
 _HEADING = re.compile(r"\s*#{1,6}\s")
 _BOLD_HEADING = re.compile(r"\s*\*\*[^*]*[^*.!?]\*\*:?\s*$")
+_JOINERS = "\ufe0f\u200d"  # of emoji
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _RULE = re.compile(r"[\s|:=_*-]*$|\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
 _LONGEST_HEADING = 300
@@ -35,7 +37,7 @@ _GLUED = re.compile(  # "…$5.Doctors earn…", "….[1]Doctors earn…"
 )
 _CLAUSES = re.compile(
     r";\s+(?:however,?\s+)?|(?<!\s),?\s+(?:whereas|while|although|though|but)\s+|"
-    r",\s+(?:and|yet|so)\s+"
+    r",\s+(?:and|yet|so)\s+|(?<!\s)\s+and\s+(?=(?:it|they|he|she|we|you)\s)"
 )
 _CONCESSION = re.compile(r"((?:while|although|though)\s[^,;]{1,200}),\s+", re.IGNORECASE)
 _NEAR = 150  # characters around a joint in which the verbs must stand
@@ -254,7 +256,13 @@ def _claim(answer: str, start: int, end: int, lead: str = "", unchecked: str = "
 def _plain(text: str) -> str:
     """`text` in one line, without marks and Markdown."""
     bare = readable(_QUOTE.sub("", _MARK.sub("", text)))
+    bare = "".join(" " if _is_picture(char) else char for char in bare)
     return " ".join(bare.replace("**", "").split())  # one of a pair may stand elsewhere
+
+
+def _is_picture(char: str) -> bool:
+    """Whether `char` is an emoji, an arrow or the like."""
+    return char > "\u2000" and (unicodedata.category(char) in ("So", "Sk") or char in _JOINERS)
 
 
 def _nothing_to_check(plain: str, said: str, lead: str) -> str:

@@ -1,6 +1,7 @@
 """`career-eval compare`: two runs over the same cases, difference by difference."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +81,8 @@ def compare(a: Run, b: Run) -> Comparison:
     Raises:
         UsageError: they have no case in common.
     """
-    others = {item.id: item for item in b.items}
-    pairs = [(item, others[item.id]) for item in a.items if item.id in others]
+    others = dict(_numbered(b.items))
+    pairs = [(item, others[key]) for key, item in _numbered(a.items) if key in others]
     if not pairs:
         raise UsageError("the two runs have no case in common", "compare runs of the same cases")
     same_judge = a.manifest.get("judge") == b.manifest.get("judge")
@@ -94,6 +95,14 @@ def compare(a: Run, b: Run) -> Comparison:
         tuple(sorted(changes, key=lambda c: (_ORDER[c.now], c.a.id))),
         tuple(_notes(a, b, pairs, same_judge=same_judge)),
     )
+
+
+def _numbered(items: Sequence[Item]) -> Iterator[tuple[tuple[str, int], Item]]:
+    """Each item with its id and the how-manieth of that id it is: answers of others have twins."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        yield (item.id, seen[item.id]), item
+        seen[item.id] += 1
 
 
 def _difference(name: str, pairs: Sequence[tuple[Item, Item]]) -> Difference | None:

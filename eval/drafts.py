@@ -21,8 +21,7 @@ from corpus.sections import Document, Section, Span
 
 from . import draft_forms as forms
 from .cases import Case
-from .exchange import writing
-from .records import write_file
+from .records import write_file, writing
 
 _GOLDEN = 0.6180339887498949
 _LONG_LIST = 8  # nobody names more items in an answer: then any of them is enough

@@ -1,35 +1,20 @@
 """Runs and rankings in the formats of ragas, deepeval and TREC."""
 
-import errno
 import gzip
 import math
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import UsageError, from_os_error
+from corpus.errors import UsageError
 
 from .metrics import Value, mean_of
 from .records import Run
 
 _BEIR_HEADER = "query-id"
-# What the caller can mend by naming another place.
-_WRONG_PLACE = frozenset(
-    (
-        errno.EACCES,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    )
-)
 
 Qrels = Mapping[str, Mapping[str, int]]  # relevance by query and document
 Rankings = Mapping[str, Sequence[str]]  # documents by query, best first
@@ -167,23 +152,6 @@ def one_word(text: str) -> str:
 def section_id(source: str, path: Sequence[str]) -> str:
     """The id of a section in rankings and collections, one word; `source` alone without a path."""
     return one_word(f"{source}#{' > '.join(path)}" if path else source)
-
-
-@contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Let an error of the disk while `place` is written be one that a user reads.
-
-    Raises:
-        UsageError: something else is there, or it may not be written.
-        MachineError: the disk refused it.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _WRONG_PLACE:
-            reason = os.strerror(error.errno)
-            raise UsageError(f"{place} cannot be written ({reason})", "name another one") from error
-        raise from_os_error(error, place) from error
 
 
 def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -24,6 +24,8 @@ def limits(given: Sequence[str]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError as error:
             raise UsageError(f"{option!r} gives no number", f"write {name}=0.9") from error
+        if not 0 <= found[name] <= 1:
+            raise UsageError(f"{option!r} is not between 0 and 1", f"write {name}=0.9")
     return found
 
 

@@ -11,7 +11,6 @@ pytest loads this file in every project of the environment, so it imports nothin
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ class Evaluation:
         self.judge = "shipped"
         self._folder = folder
         self._runs = 0
+        self._judges: dict[str, Judge] = {}
 
     def run(self, cases: str | Path, *, index: str = "default", split: str = "all") -> "Run":
         """The assistant's answers from `index` to the accepted cases of a file, judged and scored.
@@ -46,19 +46,22 @@ class Evaluation:
         """
         from assistant import Assistant
         from assistant.settings import load_settings
+        from corpus.errors import UsageError
 
         from .cases import read_cases
         from .runs import cases_manifest, finish, run_cases
 
         file = Path(cases)
         chosen = [case for case in read_cases(file, split) if not case.draft]
+        if not chosen:
+            raise UsageError(f"{file} holds only drafts", "accept a case first")
         self._runs += 1
         out = self._folder / f"run-{self._runs}"
         out.mkdir()
         assistant = Assistant.open(index=index, settings=load_settings())
         try:
             manifest = cases_manifest(file, chosen, split, 0)
-            run, timings = run_cases(chosen, assistant, self._opened, out, manifest=manifest)
+            run, timings = run_cases(chosen, assistant, self._opened(), out, manifest=manifest)
         finally:
             assistant.close()
         finish(run, out, timings)
@@ -96,7 +99,9 @@ class Evaluation:
         """
         from .faithfulness import UNSUPPORTED, Given, assess
 
-        (found,) = assess([Given("answer", "", answer, tuple(contexts))], self._opened)
+        if isinstance(contexts, str):
+            raise TypeError("contexts is one text: give a list of texts")
+        (found,) = assess([Given("answer", "", answer or "", tuple(contexts))], self._opened())
         if found.faithfulness is None:
             raise AssertionError(f"nothing could be judged: {found.reason}")
         if found.faithfulness < least:
@@ -106,11 +111,12 @@ class Evaluation:
             said = f"faithfulness {found.faithfulness:g} is below {least:g}:"
             raise AssertionError("\n".join([said, *faults]))
 
-    @cached_property
     def _opened(self) -> "Judge":
         from assistant.settings import load_settings
         from index.models import ModelStore
 
         from .judges import open_judge
 
-        return open_judge(self.judge, load_settings(), ModelStore())
+        if self.judge not in self._judges:
+            self._judges[self.judge] = open_judge(self.judge, load_settings(), ModelStore())
+        return self._judges[self.judge]

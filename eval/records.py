@@ -1,8 +1,10 @@
 """A run as it is stored: `run.json`, the same bytes for the same inputs on the same machine."""
 
+import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,23 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from assistant.answer import Citation, Dropped, Nearest
-from corpus.errors import UsageError
+from corpus.errors import UsageError, from_os_error
 
 from .faithfulness import JudgedSentence
 from .metrics import RiskPoint, Value
 
 SCHEMA = 1
+_WRONG_PLACE = frozenset(  # what another place would mend
+    (
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    )
+)
 RUN_FILE = "run.json"
 TIMINGS_FILE = "timings.json"
 
@@ -116,8 +129,8 @@ def load_run(place: Path) -> Run:
     """
     file = place / RUN_FILE if place.is_dir() else place
     try:
-        stored = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        stored = json.loads(file.read_text("utf-8"), parse_constant=_refused)
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "is not JSON"
         raise UsageError(f"{file}: {reason}", "name the folder of a finished run") from error
     if not isinstance(stored, Mapping) or stored.get("schema") != SCHEMA:
@@ -130,6 +143,10 @@ def load_run(place: Path) -> Run:
         raise UsageError(f"{file}: {where}: {first['msg']}", "run the cases again") from error
 
 
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def as_json(value: Mapping[str, Any]) -> str:
     """`value` as it is stored; NaN is refused."""
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -140,3 +157,20 @@ def write_file(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.part")
     unfinished.write_text(text, "utf-8", newline="\n")
     os.replace(unfinished, file)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Let an error of the disk while `place` is written be one that a user reads.
+
+    Raises:
+        UsageError: something else is there, or it may not be written.
+        MachineError: the disk refused it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WRONG_PLACE:
+            reason = os.strerror(error.errno)
+            raise UsageError(f"{place} cannot be written ({reason})", "name another one") from error
+        raise from_os_error(error, place) from error

@@ -29,7 +29,17 @@ from .cases import Case
 from .faithfulness import Assessment, Given, assess
 from .judges import Judge, OnPair
 from .metrics import SEED, Value, over, percentiles, risk_coverage
-from .records import RUN_FILE, TIMINGS_FILE, Context, Item, Run, as_json, save_run, write_file
+from .records import (
+    RUN_FILE,
+    TIMINGS_FILE,
+    Context,
+    Item,
+    Run,
+    as_json,
+    save_run,
+    write_file,
+    writing,
+)
 from .report import html_report, junit_xml, markdown_report
 from .scoring import (
     case_scores,
@@ -150,18 +160,21 @@ def code_identity() -> str:
 
 
 @contextmanager
-def only_writer(out: Path) -> Iterator[None]:
-    """Hold the folder of a run, made when it is missing.
+def only_writer(out: Path, *, goes_on: bool = False) -> Iterator[None]:
+    """Hold the folder of a run, made when it is missing; `goes_on` with an unfinished one there.
 
     Raises:
-        UsageError: it holds a finished run.
+        UsageError: it holds a finished run, or an unfinished one.
         IndexBusy: another process writes there.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
             if (out / RUN_FILE).exists():
                 raise UsageError(f"{out} holds a finished run", "name another folder with --out")
+            if (out / PROGRESS_FILE).exists() and not goes_on:
+                raise UsageError(f"{out} holds an unfinished run", "name another folder with --out")
             yield
     except Timeout as error:
         raise IndexBusy(
@@ -209,26 +222,33 @@ def _finished(progress: Path, manifest: Mapping[str, Any]) -> dict[str, Asked]:
     """The answers that an earlier run of the same stored; what a crash cut off is removed."""
     if not progress.exists():
         return {}
-    lines = progress.read_text("utf-8", errors="replace").splitlines(keepends=True)
-    rows: list[dict[str, Any]] = []
-    for line in lines:
-        if not line.endswith("\n"):
+    lines = progress.read_bytes().split(b"\n")[:-1]  # what ends without one was cut off
+    made_with, answers = _line(lines[0]) if lines else None, []
+    for line in lines[1:]:
+        if (row := _line(line)) is None:
             break
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    if not rows:
+        answers.append(row)
+    if made_with is None:
         progress.unlink()
         return {}
-    if rows[0].get("manifest") != json.loads(json.dumps(manifest)):
+    if made_with.get("manifest") != json.loads(json.dumps(manifest)):
         raise UsageError(
             f"{progress.parent} holds an unfinished run of other cases, settings or models",
             "name another folder with --out, or remove that one",
         )
-    write_file(progress, "".join(lines[: len(rows)]))
-    adapter = TypeAdapter(Asked)
-    return {row["id"]: adapter.validate_python(row["asked"]) for row in rows[1:]}
+    write_file(progress, "".join(f"{line.decode()}\n" for line in lines[: len(answers) + 1]))
+    return {row["id"]: row["asked"] for row in answers}
+
+
+def _line(line: bytes) -> dict[str, Any] | None:
+    """A line of an unfinished run, its answer read; None when it is not whole."""
+    try:
+        row: dict[str, Any] = json.loads(line)
+        if "manifest" in row:
+            return row
+        return {"id": row["id"], "asked": TypeAdapter(Asked).validate_python(row["asked"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _append(file: Any, row: Mapping[str, Any]) -> None:

@@ -242,3 +242,13 @@ def test_a_long_answer_is_read_in_linear_time(piece: str) -> None:
 def test_of_a_sentence_of_five_thousand_words_none_is_lost() -> None:
     answer = "Nurses " + "earn money " * 2_500 + "daily."
     assert " ".join(c.text for c in checked(answer)).split() == answer.split()
+
+
+def test_emoji_say_nothing_and_degrees_do() -> None:
+    (claim,) = claims_in("\U0001f3e2 The office is at 20 °C \U0001f389!")
+    assert claim.stated == "The office is at 20 °C !"
+
+
+def test_and_she_begins_a_claim_of_its_own() -> None:
+    text = "The clinic was founded by Dr. Lopez in 1987 and she retired in 2018."
+    assert [c.text for c in claims_in(text)] == [text[:43], text[48:]]

@@ -22,9 +22,8 @@ from eval.exchange import (
     read_trec_run,
     section_id,
     trec_run,
-    writing,
 )
-from eval.records import Context, Item, Run
+from eval.records import Context, Item, Run, writing
 
 REFUSAL = "The documents do not answer this question."
 LONG = " ".join(f"Sentence number {n} says a thing." for n in range(50))
@@ -342,3 +341,13 @@ def test_what_the_disk_refuses_is_said_in_one_line(tmp_path: Path, number: int, 
     with pytest.raises(kind, match="out") as refused, writing(tmp_path / "out"):
         raise OSError(number, "no")
     assert "\n" not in str(refused.value)
+
+
+def test_each_row_is_read_in_the_schema_that_it_is_in(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.jsonl"
+    rows = [{"answer": "One.", "contexts": []}, {"response": "Two.", "retrieved_contexts": ["x"]}]
+    file.write_text("\ufeff" + "".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert [(r.given.answer, r.given.contexts) for r in read_answers(file)] == [
+        ("One.", ()),
+        ("Two.", ("x",)),
+    ]

@@ -235,7 +235,7 @@ def test_a_gate_holds_where_the_metric_reaches_it(run: Run, least: float, passed
 
 
 def test_a_gate_of_no_metric_is_refused() -> None:
-    for option in ("fathfulness=0.9", "faithfulness=high", "faithfulness"):
+    for option in ("fathfulness=0.9", "faithfulness=high", "faithfulness", "mrr=nan", "mrr=95"):
         with pytest.raises(UsageError, match=option):
             limits([option])
     assert limits(["mrr=0.5"]) == {"mrr": 0.5}

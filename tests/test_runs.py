@@ -8,7 +8,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, Ran, started
 
+from assistant import Answer
 from corpus.errors import UsageError
-from eval.cases import read_rows
+from eval.cases import read_cases, read_rows
 from eval.compare import BETTER, SAME, UNDECIDED, WORSE, compare
 from eval.records import Item, Run, load_run, save_run
+from eval.runs import Asked, _finished
 from eval.systems import ANSWERS, GoldAnswer
 
 CASES = [
@@ -178,6 +180,55 @@ def test_bad_options_are_refused_in_one_line(
     assert "Traceback" not in ran.stderr
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_asked(
+    home: Path, cases: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    ran = career_eval("run", str(cases), "--out", str(taken))
+    assert (ran.code, ran.stderr.count("\n")) == (2, 1), ran.stderr
+    assert ran.stderr.startswith("career-eval: ")
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "progress.jsonl").write_text("{}\n")
+    ran = career_eval("score", str(jsonl(tmp_path / "a.jsonl", RAGAS)), "--out", str(unfinished))
+    assert (ran.code, ran.stdout) == (2, b"")
+    assert (unfinished / "progress.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"question": "  "}, "question is empty"),
+        ({"question": "x" * 5000}, "5,000 characters"),
+        ({"history": [{"role": "user"}]}, "history"),
+        ({"facts": [[]]}, "empty text"),
+        ({"forbidden": [""]}, "empty text"),
+    ],
+)
+def test_a_case_that_would_stop_the_run_is_refused_before_it(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    file = jsonl(tmp_path / "cases.jsonl", [CASES[0], CASES[1] | change])
+    with pytest.raises(UsageError, match=said) as refused:
+        read_cases(file)
+    assert "'seattle'" in str(refused.value)
+
+
+def test_every_finished_answer_is_found_again(tmp_path: Path) -> None:
+    answer = Answer("a\u2028b", "?", "answered", "c\u0085d\u2029e")
+    asked = Asked(answer, (), None, 1.0)
+    progress = tmp_path / "progress.jsonl"
+    rows = [{"manifest": {}}, *({"id": i, "asked": asdict(asked)} for i in "xyz")]
+    whole = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for cut_off in ("", '{"id": "w", "asked"', "5\n", '{"id": 1}\n'):
+        progress.write_text(whole + cut_off, "utf-8", newline="\n")
+        assert list(_finished(progress, {})) == ["x", "y", "z"]
+        assert progress.read_text("utf-8") == whole
+    progress.write_text("5\n")
+    assert _finished(progress, {}) == {}
+
+
 def test_drafts_wait_for_a_person(home: Path, tmp_path: Path) -> None:
     drafts = jsonl(tmp_path / "drafts.jsonl", [CASES[0] | {"draft": True}])
     ran = career_eval("run", str(drafts), "--out", str(tmp_path / "run"))
@@ -232,6 +283,21 @@ def test_gained_and_lost_cases_are_named() -> None:
     assert len(told.notes) == 2
     with pytest.raises(UsageError, match="no case in common"):
         compare(a, replace(b, items=()))
+
+
+def test_twins_in_answers_of_others_are_compared_each_with_its_own() -> None:
+    run = a_run([1.0, 0.0])
+    twins = replace(run, items=tuple(replace(item, id="1") for item in run.items))
+    assert {d.verdict for d in compare(twins, twins).differences} == {SAME}
+
+
+def test_a_run_that_holds_no_number_is_refused(tmp_path: Path) -> None:
+    save_run(a_run([0.5]), tmp_path)
+    file = tmp_path / "run.json"
+    for bad in (file.read_text().replace("0.5", "NaN"), "[" * 100_000):
+        file.write_text(bad)
+        with pytest.raises(UsageError):
+            load_run(tmp_path)
 
 
 def test_compare_prints_both_answers(finished: Path, tmp_path: Path) -> None:
@@ -347,6 +413,9 @@ def test_good(career_eval):
 def test_bad(career_eval):
     career_eval.require_faithful("The bonus is paid in June.", ["The bonus is paid in May."])
 
+def test_one_text_is_no_list(career_eval):
+    career_eval.require_faithful("The bonus is paid in May.", "The bonus is paid in May.")
+
 def test_cases(career_eval):
     run = career_eval.run("cases.jsonl")
     career_eval.require(run, least={"facts_held": 1.0}, most={"false_refusals": 0.0})
@@ -364,7 +433,8 @@ def test_a_team_gates_its_documents_in_its_own_tests(home: Path, tmp_path: Path)
         cwd=tmp_path,
         timeout=200,
     )
-    assert "2 failed, 1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "3 failed, 1 passed" in ran.stdout, ran.stdout + ran.stderr
     assert "The bonus is paid in June. (June is not in the cited text)" in ran.stdout
+    assert "give a list of texts" in ran.stdout
     assert "facts_held <= 0.5: 1 over 1 of 1 answers" in ran.stdout
     assert "salary: What is the national average base salary?" in ran.stdout

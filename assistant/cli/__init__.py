@@ -123,5 +123,5 @@ def _as_career_error(error: Exception) -> CareerError:
     said = str(error).strip().splitlines()
     return CareerError(
         f"unexpected {type(error).__name__}{f': {said[0][:200]}' if said else ''}",
-        "please report it with what `career --debug` prints before the same command",
+        "please report it with what the same command prints with --debug before it",
     )

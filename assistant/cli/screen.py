@@ -56,22 +56,22 @@ def lines(*given: str) -> None:
 
 def result(value: Mapping[str, Any]) -> None:
     """Write the result of a command to stdout as JSON."""
-    out(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    out(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
-def log(text: str) -> None:
+def log(text: str, program: str = "career") -> None:
     """Write a line for people to stderr."""
-    sys.stderr.write(f"career: {printable(text)}\n")
+    sys.stderr.write(f"{program}: {printable(text)}\n")
     sys.stderr.flush()
 
 
-def failure(error: CareerError, *, as_json: bool) -> int:
+def failure(error: CareerError, *, as_json: bool, program: str = "career") -> int:
     """Tell the user of `error`; the exit code that belongs to it."""
     with suppress(OutputRefused):  # stderr has to do
         if as_json and not isinstance(error, OutputRefused):
             result({"error": error.to_dict()})
             return error.exit_code
-    log(" ".join(str(error).split()))
+    log(" ".join(str(error).split()), program)
     return error.exit_code
 
 

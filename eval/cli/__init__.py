@@ -46,6 +46,9 @@ def _career_eval(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (that of this process by default) and return its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 as long as the process
     given = list(sys.argv[1:] if arguments is None else arguments)
     ended = None
     command = typer.main.get_command(app)
@@ -60,5 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in given:
             raise
-        return screen.failure(_as_career_error(error), as_json="--json" in given)
+        return screen.failure(
+            _as_career_error(error), as_json="--json" in given, program="career-eval"
+        )
     return ended if isinstance(ended, int) else 0

@@ -65,8 +65,8 @@ def export(
     to: Annotated[Format, typer.Option("--to", help="Whose columns.")] = Format.RAGAS,
 ) -> None:
     """Write a run's answers for ragas or deepeval, or its retrieval as a TREC run."""
-    from ..exchange import deepeval_rows, ragas_rows, section_id, trec_run, writing
-    from ..records import load_run, write_file
+    from ..exchange import deepeval_rows, ragas_rows, section_id, trec_run
+    from ..records import load_run, write_file, writing
 
     loaded = load_run(run)
     if to is Format.TREC:

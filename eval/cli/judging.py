@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,19 +47,23 @@ def score(
     ] = None,
     judge: JudgeName = "shipped",
     *,
-    as_json: AsJson = False,  # noqa: ARG001 stdout holds JSON lines with and without it
+    as_json: Annotated[  # noqa: ARG001 read where errors are told
+        bool, typer.Option("--json", help="Tell an error as JSON too; answers always are.")
+    ] = False,
 ) -> None:
     """Score the faithfulness of answers made elsewhere; JSON lines on stdout, in their order."""
     from ..answers import read_answers
 
     rows = read_answers(answers)
     from ..faithfulness import assess
+    from ..runs import only_writer
 
-    opened = open_judge(judge)
-    with Counting("judgements") as counting:
-        found = assess([row.given for row in rows], opened, counting)
-    if out:
-        _write_report(out, answers, rows, found, opened)
+    with only_writer(out) if out else nullcontext():
+        opened = open_judge(judge)
+        with Counting("judgements") as counting:
+            found = assess([row.given for row in rows], opened, counting)
+        if out:
+            _write_report(out, answers, rows, found, opened)
     for row, assessment in zip(rows, found, strict=True):
         told = {**assessment.to_dict(), "id": row.id}
         screen.out(json.dumps(told, ensure_ascii=False) + "\n")
@@ -86,6 +91,9 @@ def judge(
     labelled = read_rows(pairs, LabelledPair)
     from ..bench import file_identity
 
+    for place in filter(None, (scores, card)):
+        if place.is_dir() or not place.absolute().parent.is_dir():
+            raise UsageError(f"{place} cannot be written", "name a file in a folder that is there")
     opened = open_judge(name)
     with Counting("pairs") as counting:
         judged = judge_labelled(labelled, opened, counting)
@@ -128,14 +136,13 @@ def _write_report(
     from index.models import ModelStore
 
     from ..bench import file_identity
-    from ..runs import finish, only_writer
+    from ..runs import finish
     from ..score import foreign_run
 
     settings = load_settings()
     embedder = open_embedder(settings.embedder, ModelStore(), settings.device)
-    with only_writer(out):
-        manifest = {"answers": {**file_identity(file), "n": len(rows)}}
-        finish(foreign_run(rows, found, embedder, judge, manifest), out, None)
+    manifest = {"answers": {**file_identity(file), "n": len(rows)}}
+    finish(foreign_run(rows, found, embedder, judge, manifest), out, None)
     _log(f"the report is {out / 'report.html'}")
 
 

@@ -141,7 +141,7 @@ def _run(
     from ..runs import cases_manifest, finish, only_writer, run_cases
 
     refuse_unknown(index)
-    with only_writer(out):
+    with only_writer(out, goes_on=True):
         opened = open_judge(judge)
         assistant = Assistant.open(index=index, settings=load_settings())
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,9 +10,9 @@ from rich.text import Text
 
 from assistant.cli import screen
 
-from ..compare import Comparison
-from ..metrics import BY_NAME
-from ..records import Run
+if TYPE_CHECKING:
+    from ..compare import Comparison
+    from ..records import Run
 
 _LONGEST = 400  # characters of an answer in a table
 
@@ -97,8 +97,10 @@ def of_ranking(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def of_run(run: Run) -> list[Table]:
+def of_run(run: "Run") -> list[Table]:
     """Metrics and gates of a run."""
+    from ..metrics import BY_NAME
+
     metrics = new(f"{len(run.items)} cases", "", "value", "95 %", "judged", "better")
     for name, value in run.metrics.items():
         judged = f"{value.judged} of {value.n}"
@@ -112,8 +114,10 @@ def of_run(run: Run) -> list[Table]:
     return [metrics, gates]
 
 
-def of_comparison(found: Comparison) -> list[Table]:
+def of_comparison(found: "Comparison") -> list[Table]:
     """Differences, and the answers that changed side by side."""
+    from ..metrics import BY_NAME
+
     title = f"B less A over {found.n} common cases"
     table = new(title, "", "A", "B", "difference", "95 %", "p", "n", "B is")
     for d in found.differences:
