@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.support import SupportCheck, Verdict
+from assistant.support import SupportCheck
 from eval.judge import (
     LabelledPair,
     auroc,
     balanced_accuracy,
-    judge_pairs,
+    judge_labelled,
     reliability,
     word_overlap,
 )
+from eval.judges import CheckJudge, Judgement
 
 PAIRS = [
     LabelledPair("a", "Bonus. It is 10-20% of base salary.", "The bonus is 10-20% of salary.", 1),
@@ -51,16 +52,16 @@ def test_word_overlap_punishes_a_figure_that_is_not_there() -> None:
 
 
 def test_a_bad_judge_scores_badly(support: SupportCheck) -> None:
-    good = reliability(PAIRS, judge_pairs(PAIRS, support))
+    good = reliability(PAIRS, judge_labelled(PAIRS, CheckJudge("shipped", support)))
     assert good["whole_check"]["balanced_accuracy"]["value"] == 1.0
-    turned = [Verdict(1 - p.label, 1 - p.label, "" if not p.label else "no") for p in PAIRS]
+    turned = [Judgement(not p.label, 1.0 - p.label, score=1.0 - p.label) for p in PAIRS]
     bad = reliability(PAIRS, turned)
     assert bad["whole_check"]["balanced_accuracy"]["value"] == 0.0
     assert bad["model"]["auroc"]["value"] == 0.0
 
 
 def test_one_label_alone_is_told_and_is_no_number(support: SupportCheck) -> None:
-    told = reliability(PAIRS[:1], judge_pairs(PAIRS[:1], support))
+    told = reliability(PAIRS[:1], judge_labelled(PAIRS[:1], CheckJudge("shipped", support)))
     nothing = {"value": None, "low": None, "high": None}
     assert told["whole_check"]["balanced_accuracy"] == told["model"]["auroc"] == nothing
 
