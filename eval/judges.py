@@ -70,12 +70,15 @@ class Judge(Protocol):
         ...
 
 
-def open_judge(name: str, settings: Settings, models: ModelStore) -> Judge:
+def open_judge(name: str | None, settings: Settings, models: ModelStore) -> Judge:
     """The judge `name`: `shipped`, a cross-encoder (folder or hub id), or `llm:` and an LLM's name.
+
+    None is the one that checks the chat's sentences.
 
     Raises:
         ModelUnavailable: there is no such model.
     """
+    name = name or settings.support
     if name.startswith(_CHAT):
         wanted = name.removeprefix(_CHAT)
         return ChatJudge(name, open_llm(wanted, settings, models))

@@ -33,10 +33,10 @@ class Evaluation:
     """What the fixture `career_eval` gives; `judge` can be set to another judge's name first."""
 
     def __init__(self, folder: Path) -> None:
-        self.judge = "shipped"
+        self.judge: str | None = None  # what checks the chat's sentences
         self._folder = folder
         self._runs = 0
-        self._judges: dict[str, Judge] = {}
+        self._judges: dict[str | None, Judge] = {}
 
     def run(self, cases: str | Path, *, index: str = "default", split: str = "all") -> "Run":
         """The assistant's answers from `index` to the accepted cases of a file, judged and scored.

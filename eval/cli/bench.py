@@ -90,7 +90,7 @@ def retrieval(
 
 @app.command()
 def systems(
-    judge: JudgeName = "shipped",
+    judge: JudgeName = None,
     limit: Annotated[int | None, typer.Option(min=1, help="N of the 300 questions only.")] = None,
     llm: Annotated[
         str | None, typer.Option(metavar="NAME", help="Let this LLM answer too, unchecked.")

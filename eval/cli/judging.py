@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from ..judges import Judge, Judgement
 
 JudgeName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--judge",
         metavar="NAME",
-        help="`shipped`, a cross-encoder (folder or hub id), or `llm:` and the name of an LLM.",
+        help="`shipped`, a cross-encoder (folder or hub id), or `llm:` and the name of an LLM. "
+        "Default: what checks the chat's sentences.",
     ),
 ]
 
@@ -45,7 +46,7 @@ def score(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a report with all metrics there.")
     ] = None,
-    judge: JudgeName = "shipped",
+    judge: JudgeName = None,
     *,
     as_json: Annotated[  # noqa: ARG001 read where errors are told
         bool, typer.Option("--json", help="Tell an error as JSON too; answers always are.")
@@ -81,7 +82,7 @@ def judge(
     card: Annotated[
         Path | None, typer.Option(metavar="CARD", help="Add the figures to this report card.")
     ] = None,
-    name: JudgeName = "shipped",
+    name: JudgeName = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +115,7 @@ def judge(
         tables.tell(tables.of_judge(report), tables.of_calibration(report))
 
 
-def open_judge(name: str) -> "Judge":
+def open_judge(name: str | None) -> "Judge":
     """The judge of that name, with this process's settings."""
     from assistant.settings import load_settings
     from index.models import ModelStore

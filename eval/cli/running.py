@@ -36,7 +36,7 @@ def run(
     split: Annotated[Split, typer.Option(help="Which half of the cases.")] = Split.ALL,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask no more than the first N.")] = None,
     index: IndexName = "default",
-    judge: JudgeName = "shipped",
+    judge: JudgeName = None,
     min_faithfulness: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="X", help="Fail below this faithfulness.")
     ] = None,
@@ -131,7 +131,7 @@ def _run(
     out: Path,
     split: Split,
     index: str,
-    judge: str,
+    judge: str | None,
     gates: "Callable[[Run], tuple[Gate, ...]]",
 ) -> "Run":
     from assistant import Assistant
