@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,16 @@ class Ran:
         return self.stdout.decode()
 
 
+def ran_here(command: Callable[[Sequence[str]], int], *arguments: str) -> Ran:
+    """A command's `main` in this process, which is faster than a process of its own."""
+    written = io.BytesIO()
+    out, err = io.TextIOWrapper(written, "utf-8"), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command(arguments)
+    out.flush()
+    return Ran(code, written.getvalue(), err.getvalue())
+
+
 class Career:
     """The command `career`: as a process of its own, or `here` in this one, which is faster."""
 
@@ -63,12 +73,7 @@ class Career:
 
     def here(self, *arguments: str) -> Ran:
         """Run the same `main` in this process; its input is empty."""
-        written = io.BytesIO()
-        out, err = io.TextIOWrapper(written, "utf-8"), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(arguments)
-        out.flush()
-        return Ran(code, written.getvalue(), err.getvalue())
+        return ran_here(main, *arguments)
 
     @staticmethod
     def command(*arguments: str) -> list[str]:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Ran, started
+from conftest import ROOT, Ran, ran_here, started
 
 from assistant import Answer
 from corpus.errors import UsageError
 from eval.cases import read_cases, read_rows
+from eval.cli import main
 from eval.compare import BETTER, SAME, UNDECIDED, WORSE, compare
 from eval.records import Item, Run, load_run, save_run
 from eval.runs import Asked, _finished
@@ -47,9 +48,8 @@ CASES = [
 
 
 def career_eval(*arguments: str) -> Ran:
-    """`career-eval` as a process of its own."""
-    done = subprocess.run(command(*arguments), capture_output=True, cwd=ROOT, timeout=280)
-    return Ran(done.returncode, done.stdout, done.stderr.decode())
+    """`career-eval`, in this process."""
+    return ran_here(main, *arguments)
 
 
 def command(*arguments: str) -> list[str]:
