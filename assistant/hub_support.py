@@ -37,9 +37,7 @@ class HubModel:
         from sentence_transformers import CrossEncoder
 
         folder = models.resolve(name)
-        fingerprint = (
-            f"support-{models.weights_hash(folder)[:12]}"  # refuses what is no safetensors
-        )
+        weights = models.weights_hash(folder)  # refuses what is no safetensors
         try:
             where = best_device() if device == "auto" else device
             model = CrossEncoder(
@@ -54,7 +52,7 @@ class HubModel:
                 "name a sequence classifier in sentence-transformers' form, or `shipped`",
             ) from error
         supported = supported_label(name, model.config.id2label)
-        return cls(model, supported, fingerprint)
+        return cls(model, supported, f"support-{weights[:12]}")
 
     def support(self, compared: Sequence[Comparison]) -> list[float]:
         """P(supported) of each, in order, in [0, 1]."""
@@ -83,11 +81,8 @@ def supported_label(name: str, labels: Mapping[int, str]) -> int | None:
     """
     if len(labels) == 1:
         return None
-    if [labels[at] for at in sorted(labels)] == [
-        "LABEL_0",
-        "LABEL_1",
-    ]:  # unnamed, as MiniCheck's: 1 is yes
-        return 1
+    if [labels[at] for at in sorted(labels)] == ["LABEL_0", "LABEL_1"]:
+        return 1  # unnamed, as MiniCheck's are: 1 is yes
     for at, label in sorted(labels.items()):
         if label.lower().startswith(_SUPPORTED):
             return int(at)

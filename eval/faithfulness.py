@@ -57,6 +57,7 @@ class JudgedSentence:
     reason: str = ""
     marks: tuple[int, ...] = ()
     cited: str | None = None
+    unchecked: bool = False  # it is no claim
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ class _Prepared:
             found.reason,
             claim.marks,
             _verdict(against_cited) if against_cited else None,
+            bool(claim.unchecked),
         )
 
     def _judgement(self, claim: Claim, best: int, known: _Known) -> tuple[Judgement, int | None]:

@@ -86,7 +86,10 @@ def context_scores(
 def reference_claims(
     references: Sequence[tuple[str, Sequence[Context]]], judge: Judge
 ) -> list[dict[str, list[bool]]]:
-    """Of each reference answer, its claims and which of the contexts bear each out."""
+    """Of each reference answer, its claims and which of the contexts bear each out.
+
+    A context that the judge gave no verdict on bears nothing out.
+    """
     alone = [
         Given("", "", reference, (context.text,))
         for reference, contexts in references
@@ -97,9 +100,9 @@ def reference_claims(
     for _, contexts in references:
         by_claim: dict[str, list[bool]] = {}
         for assessment in (next(found) for _ in contexts):
-            for sentence in assessment.sentences:
-                if sentence.verdict != "unjudged":
-                    by_claim.setdefault(sentence.text, []).append(sentence.verdict == SUPPORTED)
+            verdicts = {c.text: c.verdict for c in assessment.sentences if not c.unchecked}
+            for claim, verdict in verdicts.items():  # one for each context, in their order
+                by_claim.setdefault(claim, []).append(verdict == SUPPORTED)
         result.append(by_claim)
     return result
 

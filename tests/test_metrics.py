@@ -1,6 +1,7 @@
 """The metrics: values worked out by hand, and a bad answer set that each of them punishes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from eval import card
 from eval.cases import Case
 from eval.faithfulness import Given, assess
 from eval.gates import judged, limits
-from eval.judges import CheckJudge
+from eval.judges import CheckJudge, Judgement
 from eval.metrics import (
     BY_NAME,
     HIGHER,
@@ -210,6 +211,27 @@ def test_without_a_case_s_facts_the_reference_tells_which_contexts_help(
     assert context_scores(case, given, claims) == {"context_recall": 0.5, "context_precision": 0.5}
     nothing = context_scores(Case("a", "?", True), given, {})
     assert nothing == {"context_recall": None, "context_precision": None}
+
+
+class Undecided:
+    """A judge that gives no verdict on what speaks of leave."""
+
+    name = fingerprint = "undecided"
+
+    def judge_all(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
+        return [
+            Judgement(None, None, "?") if "Leave" in text else Judgement(True, 1.0)
+            for _, text in pairs
+        ]
+
+
+def test_a_context_without_a_verdict_keeps_its_place() -> None:
+    reference = "The bonus is paid yearly. The bonus is paid yearly. Do you agree?"
+    given = (Context("Leave is 25 days."), Context("Bonus."), Context("Leave."))
+    (claims,) = reference_claims([(reference, given)], Undecided())
+    assert claims == {"The bonus is paid yearly.": [False, True, False]}
+    case = Case("a", "?", True, reference=reference)
+    assert context_scores(case, given, claims)["context_precision"] == 0.5
 
 
 # Gates.

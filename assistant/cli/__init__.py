@@ -14,7 +14,6 @@ import typer
 from corpus.errors import CareerError, MachineError, UsageError, from_os_error
 from corpus.paths import data_folder
 
-from .. import __version__
 from . import asking, indexes, models, screen
 from .screen import AsJson, IndexName
 
@@ -48,20 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return screen.failure(_as_career_error(error), as_json="--json" in options)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        screen.lines(f"career {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def _career(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
+    version: Annotated[bool, screen.version_option("career")] = False,
     debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
 ) -> None:
     """Answer questions about careers; every sentence is checked against what it cites."""

@@ -13,6 +13,8 @@ import typer
 
 from corpus.errors import CareerError, MachineError
 
+from .. import __version__
+
 if TYPE_CHECKING:
     from index.embedder import Progress
 
@@ -20,6 +22,17 @@ IndexName = Annotated[str, typer.Option("--index", metavar="NAME", help="The ind
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), " ") | {ord("\n"): "\n"}
+
+
+def version_option(program: str) -> Any:
+    """The option that prints the version of `program`."""
+
+    def told(wanted: bool) -> None:
+        if wanted:
+            lines(f"{program} {__version__}")
+            raise typer.Exit
+
+    return typer.Option("--version", callback=told, is_eager=True, help="Print the version.")
 
 
 class ReaderGone(Exception):

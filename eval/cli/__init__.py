@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from assistant import __version__
 from assistant.cli import Interrupted, _as_career_error, screen
 
 from . import bench, data, judging, running
@@ -25,20 +24,9 @@ app.command()(judging.score)
 app.command()(judging.judge)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        screen.lines(f"career-eval {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def _career_eval(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
+    version: Annotated[bool, screen.version_option("career-eval")] = False,
     debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
 ) -> None:
     """Measure the assistant: speed, answers, retrieval."""
