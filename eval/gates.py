@@ -45,16 +45,21 @@ def _limits(run: Run, least: Mapping[str, float], most: Mapping[str, float]) -> 
 
 
 def _against(run: Run, baseline: Run) -> tuple[Gate, ...]:
-    """Whether each metric is no worse than in `baseline`, as far as the common cases tell."""
-    compared = compare(baseline, run)
-    return tuple(
+    """Whether each metric is no worse than in `baseline`, as far as the common cases tell.
+
+    What different judges found cannot be compared, and passes no gate.
+    """
+    before, now = (r.manifest.get("judge") for r in (baseline, run))
+    same = Gate("the judge of the baseline", before == now, f"{before} before, {now} now")
+    regressions = [
         Gate(
             f"{d.metric} no worse than the baseline",
             d.verdict != WORSE,
             f"{d.a:g} before, {d.b:g} now: {d.verdict} (n = {d.n})",
         )
-        for d in compared.differences
-    )
+        for d in compare(baseline, run).differences
+    ]
+    return (same, *regressions)
 
 
 def _limit(run: Run, name: str, limit: float, sign: str) -> Gate:

@@ -29,7 +29,7 @@ from eval.metrics import (
     percentiles,
     risk_coverage,
 )
-from eval.records import Context, Run
+from eval.records import Context, Item, Run
 from eval.scoring import (
     case_scores,
     context_scores,
@@ -239,7 +239,10 @@ def test_a_context_without_a_verdict_keeps_its_place() -> None:
 
 def a_run(*faithfulness: float | None) -> Run:
     scores = [{"faithfulness": value} for value in faithfulness]
-    return Run("run", {}, None, over(scores), {}, (), ())
+    items = tuple(
+        Item(str(at), "?", "x", "answered", (), (), dict(of)) for at, of in enumerate(scores)
+    )
+    return Run("run", {}, None, over(scores), {}, (), items)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,13 @@ def test_a_gate_holds_where_the_metric_reaches_it(run: Run, least: float, passed
     (gate,) = judged(run, {"faithfulness": least}, {}, None)
     assert gate.passed is passed
     assert gate.said
+
+
+def test_a_baseline_of_another_judge_passes_no_gate() -> None:
+    run = replace(a_run(1.0), manifest={"judge": "one"})
+    assert all(gate.passed for gate in judged(run, {}, {}, run))
+    other = judged(run, {}, {}, replace(run, manifest={"judge": "another"}))
+    assert [gate.passed for gate in other] == [False]
 
 
 def test_a_gate_of_no_metric_is_refused() -> None:
