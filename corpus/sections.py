@@ -8,7 +8,7 @@ table row, never part of one (but for a sentence longer than the embedder's limi
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -195,8 +195,9 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
         if token.map is None:
             continue
         start, end = _trim(text, starts[token.map[0]], starts[token.map[1]])
-        if token.type == "heading_open":
-            (inline,) = parser.parseInline(tokens[at + 1].content[:_HEADING_LENGTH], references)
+        kind = _kind(tokens, at)
+        if kind == "heading_open":
+            (inline,) = parser.parseInline(tokens[at + 1].content, references)
             yield _Block(level=int(token.tag[1]), title=_plain_inline(inline))
             lead = None
         elif token.type == "tr_open":
@@ -207,16 +208,24 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
                 yield _Block(spans=(Span("row", start, end),))
             else:
                 yield _Block(spans=(Span("row", start, end, header),))
-        elif token.type == "paragraph_open" and depth and start < end:
+        elif kind == "paragraph_open" and depth and start < end:
             prefix = _BULLET.match(text, start, end)
             yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
-        elif token.type == "paragraph_open":
+        elif kind == "paragraph_open":
             sentences = tuple(Span("sentence", a, b) for a, b in sentence_ranges(text, start, end))
             yield _Block(spans=sentences)
             last = sentences[-1] if sentences else None
             lead = (last.start, last.end) if last and text[last.end - 1] == ":" else None
         elif token.type in ("fence", "code_block", "html_block") and start < end:
             yield _Block(spans=(Span("sentence", start, end),))
+
+
+def _kind(tokens: Sequence[Token], at: int) -> str:
+    """The type of a token; a paragraph that is underlined is one: as a heading it would be cut."""
+    token = tokens[at]
+    if token.type == "heading_open" and len(tokens[at + 1].content) > _HEADING_LENGTH:
+        return "paragraph_open"
+    return str(token.type)
 
 
 def _plain_inline(inline: Token) -> str:

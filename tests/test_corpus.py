@@ -96,6 +96,13 @@ def test_spans_are_in_order_and_stand_in_the_text(text: str, markup: str) -> Non
     assert all(section.path and section.spans for section in document.sections)
 
 
+def test_a_paragraph_that_is_underlined_is_no_heading() -> None:
+    long = "A heading is short. " * 30
+    document = Document("a.md", f"{long}\nThe end is read too.\n=====\n\nText.\n", "markdown")
+    assert any("The end is read too." in words for words in words_of(document))
+    assert document.sections[0].path == (document.title,)
+
+
 @given(text=texts(), markup=st.sampled_from(["markdown", "plain"]))
 @settings(max_examples=100, deadline=None)
 def test_no_word_is_lost(text: str, markup: str) -> None:
