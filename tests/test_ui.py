@@ -31,6 +31,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Locator,
     Page,
+    Request,
     expect,
     sync_playwright,
 )
@@ -145,13 +146,23 @@ class Chat:
     page: Page
     requests: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    streams: int = 0
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE_S * 1000)
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("request", self._count)
+        self.page.on("requestfinished", self._ended)
+        self.page.on("requestfailed", self._ended)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._hear)
         self.page.on("dialog", lambda dialog: (self.faults.append("a dialog"), dialog.dismiss()))
+
+    def _count(self, request: Request) -> None:
+        self.requests.append(request.url)
+        self.streams += "/queue/data" in request.url
+
+    def _ended(self, request: Request) -> None:
+        self.streams -= "/queue/data" in request.url
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -167,7 +178,17 @@ class Chat:
         """Ask, and wait for the end of the answer: its exchange."""
         exchange = self.send(question)
         expect(exchange).to_have_class(re.compile("answered|abstained|stopped|failed"))
+        self._settle()
         return exchange
+
+    def _settle(self) -> None:
+        """Wait until Gradio's stream of results has closed.
+
+        What is asked in the same moment, which takes a machine, gets no reply.
+        """
+        deadline = time.monotonic() + 5
+        while self.streams > 0 and time.monotonic() < deadline:
+            self.page.wait_for_timeout(10)
 
     def send(self, question: str) -> Locator:
         """Ask, and wait only until the question is shown."""

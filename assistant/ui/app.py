@@ -65,7 +65,7 @@ class Chat:
             job.stop()
 
     def _lay_out(self) -> None:
-        self._talk = gr.State(Conversation)
+        self._talk = gr.State(Conversation())  # each session gets a copy
         self._timer = gr.Timer(_POLL_S)
         self._title = gr.HTML(page.title_line(()), elem_id="title", **_PLAIN)
         with gr.Row(elem_id="desk"):
