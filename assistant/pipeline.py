@@ -138,7 +138,7 @@ class Assistant:
         settings = settings or load_settings()
         models = ModelStore()
         models.resolve(settings.embedder, progress=on_models)
-        embedder = open_embedder(settings.embedder, models, settings.device)
+        embedder = open_embedder(settings.embedder, models, settings.device, settings.precision)
         opened = open_index(index, embedder, on_index)
         reranker = Reranker.open(models)
         check = SupportCheck.open(models, settings.support, settings.device)

@@ -1,7 +1,7 @@
 """Settings: `career.toml` in the configuration folder, then CAREER_* environment variables."""
 
 import tomllib
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     """Who checks sentences: `shipped`, or a folder or hub id of a cross-encoder."""
     device: str = Field("auto", pattern="^(auto|cpu|cuda|mps)$")
     """Where many texts are embedded and transformers models run."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """In which many texts are embedded; `auto` tries bfloat16, and takes it where it is as good."""
+    index_kind: Literal["auto", "exact", "pq", "ivf"] = "auto"
+    """How `career index build` and `update` let vectors be searched; `auto` decides by size."""
+    index_recall: float = Field(0.98, ge=0.5, le=1.0)
+    """The recall@10 that approximate search is tuned to when an index is built."""
     k: int = Field(16, ge=1, le=50)
     """How many chunks a question finds."""
     dense: bool = True

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from corpus.readers import Unread, read_paths, supported
 from corpus.sections import Document
 
 from . import generations, store
-from .embedder import Embedder, Floats, OnProgress
+from .embedder import Embedder, OnProgress
+from .journal import Journal, embed_with, identity
+from .vectors import AUTOMATIC, Plan, Vectors
 
+_NO_VECTOR = -1
+_JOURNAL = "EMBEDDED"  # what a build that was interrupted had embedded
 Edit = Callable[[Sequence[Document]], Sequence[Document]]
 
 
@@ -46,11 +51,14 @@ def build(
     embedder: Embedder,
     on_progress: OnProgress | None = None,
     *,
+    plan: Plan | None = None,
     keep_added: bool = False,
 ) -> BuildReport:
     """Make index `name` hold the documents below `paths`, and nothing else.
 
     With `keep_added`, what a program added stays, also in the place of a file of the same source.
+    No `plan`: that of the index before. A build that was interrupted goes on from what it had
+    embedded.
 
     Raises:
         UsageError: a path is missing, or nothing below them can be read.
@@ -71,12 +79,19 @@ def build(
             first = reading.documents[0].source
             reason = f"nothing to index: {first} holds no text below its headings"
             raise UsageError(reason, supported())
-        report = _write(name, folder, tuple(documents.values()), old, roots, embedder, on_progress)
+        report = _write(
+            name, folder, tuple(documents.values()), old, roots, embedder, on_progress, plan
+        )
     return replace(report, unread=reading.unread)
 
 
 def change(
-    name: str, edit: Edit, embedder: Embedder, on_progress: OnProgress | None = None
+    name: str,
+    edit: Edit,
+    embedder: Embedder,
+    on_progress: OnProgress | None = None,
+    *,
+    plan: Plan | None = None,
 ) -> BuildReport | None:
     """Make index `name` hold what `edit` makes of its documents; None when that is the same.
 
@@ -95,10 +110,16 @@ def change(
         documents = tuple(edit(old.documents))
         if _hashes(documents) == _hashes(old.documents):
             return None
-        return _write(name, folder, documents, old, roots, embedder, on_progress)
+        return _write(name, folder, documents, old, roots, embedder, on_progress, plan)
 
 
-def update(name: str, embedder: Embedder, on_progress: OnProgress | None = None) -> BuildReport:
+def update(
+    name: str,
+    embedder: Embedder,
+    on_progress: OnProgress | None = None,
+    *,
+    plan: Plan | None = None,
+) -> BuildReport:
     """Look again at the files and folders that index `name` was built from.
 
     Raises:
@@ -120,7 +141,7 @@ def update(name: str, embedder: Embedder, on_progress: OnProgress | None = None)
             f"bring it back, or build again with: career index build PATH… --index {name}",
         )
     there = [path for path in recorded if path.exists()]
-    return build(name, there, embedder, on_progress, keep_added=True)
+    return build(name, there, embedder, on_progress, plan=plan, keep_added=True)
 
 
 def recorded_paths(name: str) -> list[Path]:
@@ -147,10 +168,44 @@ def verify(name: str) -> dict[str, str]:
     return results
 
 
-_NOTHING = store.Stored((), (), np.empty((0, 0), dtype=np.float32))
+@dataclass(frozen=True)
+class _Held:
+    """What an index holds before it is written: where, and what can be used again."""
+
+    documents: tuple[Document, ...] = ()
+    entries: tuple[store.Entry, ...] = ()
+    vectors: Vectors | None = None
+    folder: Path | None = None
+    precision: dict[str, Any] | None = None
+    plan: Plan = AUTOMATIC
+
+    def text(self, entry: store.Entry) -> str:
+        """What was embedded."""
+        document = self._by_source[entry.chunk.source]
+        return entry.before + document.text[entry.chunk.start : entry.chunk.end]
+
+    def unchanged(self, document: Document) -> list[store.Entry]:
+        """The entries of a document with this text; empty when it is new or has changed."""
+        before = self._by_source.get(document.source)
+        same = before is not None and _same_text(before, document)
+        return self._by_document.get(document.source, []) if same else []
+
+    @cached_property
+    def _by_source(self) -> dict[str, Document]:
+        return {document.source: document for document in self.documents}
+
+    @cached_property
+    def _by_document(self) -> dict[str, list[store.Entry]]:
+        found: dict[str, list[store.Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.chunk.source, []).append(entry)
+        return found
 
 
-def _previous(name: str, embedder: Embedder) -> store.Stored:
+_NOTHING = _Held()
+
+
+def _previous(name: str, embedder: Embedder) -> _Held:
     """What the index holds now; nothing when it cannot be read."""
     try:
         return _held(name, embedder)
@@ -158,39 +213,54 @@ def _previous(name: str, embedder: Embedder) -> store.Stored:
         return _NOTHING
 
 
-def _held(name: str, embedder: Embedder) -> store.Stored:
+def _held(name: str, embedder: Embedder) -> _Held:
     """What the index holds now, without chunks that cannot be used again: then all is embedded."""
     generation = generations.current(name)
-    making = _making(embedder)
-    if making == {key: generation.manifest.get(key) for key in making}:
+    manifest, making = generation.manifest, _making(embedder)
+    plan = Plan(**manifest["plan"])
+    if making == {key: manifest.get(key) for key in making} and _as_precise(embedder, manifest):
         try:
-            return store.read(generation)
+            stored = store.read(generation)
+            folder, precision = generation.folder, manifest["precision"]
+            return _Held(stored.documents, stored.entries, stored.vectors, folder, precision, plan)
         except IndexCorrupt:  # perhaps not the documents
             pass
-    return replace(_NOTHING, documents=store.read_documents(generation))
+    return _Held(store.read_documents(generation), plan=plan)
+
+
+def _as_precise(embedder: Embedder, manifest: dict[str, Any]) -> bool:
+    """Whether the vectors are in the precision that `embedder` was told, if it was told one."""
+    told = getattr(embedder, "precision", "auto")
+    return told in ("auto", (manifest["precision"] or {"name": "float32"})["name"])
 
 
 def _write(
     name: str,
     folder: Path,
     documents: tuple[Document, ...],
-    old: store.Stored,
+    old: _Held,
     roots: Sequence[Path],
     embedder: Embedder,
     on_progress: OnProgress | None,
+    plan: Plan | None,
 ) -> BuildReport:
     """Publish `documents` as what index `name` holds, in the place of `old`."""
-    stored, texts, embedded = _embed(documents, old, embedder, on_progress)
-    manifest = _manifest(stored, roots, embedder)
+    plan = plan or old.plan
+    journal = Journal.open(folder / _JOURNAL, identity(embedder))
+    stored, embedded = _embed(documents, old, embedder, journal, on_progress)
+    stored = replace(stored, vectors=stored.vectors.compacted(plan))
+    precision = journal.precision.to_dict() if journal.precision else old.precision
+    manifest = _manifest(stored, roots, embedder) | {"plan": vars(plan), "precision": precision}
     published = generations.publish(
-        name, folder, manifest, lambda target: store.write(target, stored, texts)
+        name, folder, manifest, lambda target: store.write(target, stored, old.folder)
     )
+    journal.remove()
     known, new = _hashes(old.documents), _hashes(documents)
     return BuildReport(
         name,
         published.folder.name,
         len(documents),
-        len(stored.chunks),
+        len(stored.entries),
         embedded,
         added=tuple(s for s in new if s not in known),
         changed=tuple(s for s in new if s in known and new[s] != known[s]),
@@ -205,41 +275,58 @@ def _hashes(documents: Sequence[Document]) -> dict[str, str]:
 
 def _embed(
     documents: Sequence[Document],
-    old: store.Stored,
+    old: _Held,
     embedder: Embedder,
+    journal: Journal,
     on_progress: OnProgress | None,
-) -> tuple[store.Stored, list[str], int]:
-    """The documents' chunks with vectors, those of unchanged documents taken from `old`."""
-    before = {document.source: document for document in old.documents}
-    kept: dict[str, list[tuple[Chunk, Floats]]] = {}
-    for chunk, vector in zip(old.chunks, old.vectors, strict=True):
-        kept.setdefault(chunk.source, []).append((chunk, vector))
-    chunks: list[Chunk] = []
-    vectors: list[Floats | None] = []
-    texts: list[str] = []
+) -> tuple[store.Stored, int]:
+    """The documents' chunks with vectors, and how many of these were computed.
+
+    Vectors of `old` are taken again for what has the same text.
+    """
+    entries, new = _entries(documents, old, embedder)
+    texts = [text for _, text in new]
+    fresh = embed_with(journal, embedder, texts, on_progress) if texts else None
+    if old.vectors is not None:
+        vectors = old.vectors
+    elif fresh is not None:
+        vectors = Vectors.empty(fresh.shape[1])
+    else:
+        vectors = Vectors.empty(embedder.embed(["nothing"]).shape[1])
+    for number, (at, _) in enumerate(new):
+        entries[at] = replace(entries[at], id=vectors.next_id + number)
+    kept = {entry.id for entry in entries}
+    gone = [entry.id for entry in old.entries if entry.id not in kept]
+    vectors = vectors.removed(np.asarray(gone, dtype=np.int64))
+    vectors = vectors if fresh is None else vectors.added(fresh)
+    return store.Stored(tuple(documents), tuple(entries), vectors), len(new)
+
+
+def _entries(
+    documents: Sequence[Document], old: _Held, embedder: Embedder
+) -> tuple[list[store.Entry], list[tuple[int, str]]]:
+    """All entries, and of those without a vector the place and the text."""
+    kept = {document.source: old.unchanged(document) for document in documents}
+    spare: dict[str, list[int]] = {}  # vectors of chunks that go, by what was embedded
+    for entry in old.entries:
+        if not kept.get(entry.chunk.source):
+            spare.setdefault(old.text(entry), []).append(entry.id)
+    entries: list[store.Entry] = []
+    new: list[tuple[int, str]] = []
     for document in documents:
-        pairs = kept.get(document.source, [])
-        if pairs and _same_text(before[document.source], document):
-            chunks += [chunk for chunk, _ in pairs]
-            vectors += [vector for _, vector in pairs]
-        else:
-            new = chunk_document(document, embedder.count_tokens, limit=embedder.limit)
-            chunks += new
-            vectors += [None] * len(new)
-        texts += [
-            embedding_text(document, chunk, embedder.count_tokens, embedder.limit)
-            for chunk in chunks[len(texts) :]
-        ]
-    if not chunks:
-        nothing = embedder.embed(["nothing"])[:0]  # (0, dim)
-        return store.Stored(tuple(documents), (), nothing), [], 0
-    missing = [at for at, vector in enumerate(vectors) if vector is None]
-    if missing:
-        fresh = embedder.embed([texts[at] for at in missing], on_progress)
-        for at, vector in zip(missing, fresh, strict=True):
-            vectors[at] = vector
-    matrix = np.stack([v for v in vectors if v is not None])
-    return store.Stored(tuple(documents), tuple(chunks), matrix), texts, len(missing)
+        entries += kept[document.source]
+        for chunk in () if kept[document.source] else _chunks(document, embedder):
+            text = embedding_text(document, chunk, embedder.count_tokens, embedder.limit)
+            before = text[: len(text) - (chunk.end - chunk.start)]
+            again = spare.get(text)
+            if not again:
+                new.append((len(entries), text))
+            entries.append(store.Entry(chunk, before, again.pop() if again else _NO_VECTOR))
+    return entries, new
+
+
+def _chunks(document: Document, embedder: Embedder) -> list[Chunk]:
+    return chunk_document(document, embedder.count_tokens, limit=embedder.limit)
 
 
 def _same_text(one: Document, other: Document) -> bool:
@@ -270,9 +357,10 @@ def _manifest(stored: store.Stored, roots: Sequence[Path], embedder: Embedder) -
     identity = json.dumps([weights, making["chunker"], sorted(hashes.items())])
     return {
         **making,
-        "kind": "exact",
-        "dimension": int(stored.vectors.shape[1]),
-        "chunks": len(stored.chunks),
+        "kind": stored.vectors.kind,
+        "vectors": stored.vectors.describe(),
+        "dimension": stored.vectors.dimension,
+        "chunks": len(stored.entries),
         "documents": hashes,
         "paths": [str(root) for root in roots],
         "fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],

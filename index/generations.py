@@ -2,10 +2,13 @@
 
     <data>/index/<name>/CURRENT            {"generation": "gen-000017", "manifest": SHA-256}
     <data>/index/<name>/gen-000017/        manifest.json and the files that it lists with SHA-256
+    <data>/index/<name>/VERIFIED           size, time and inode of large files that were hashed
     <data>/index/<name>/.building-…        a write under way, or one that died; swept by the next
 
 A file is hashed whenever it is opened; bytes whose hash is not the published one are not parsed.
-Only the current generation is kept: what was deleted is gone from the disk.
+Large files are mapped instead of read, and hashed only when their size, time or inode is not that
+of the last time. Only the current generation is kept: what was deleted is gone from the disk.
+Generations share the files of vectors that did not change, as links.
 """
 
 import contextlib
@@ -15,12 +18,13 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.errors import (
+    CareerError,
     IndexBusy,
     IndexCorrupt,
     IndexForeign,
@@ -30,7 +34,13 @@ from corpus.errors import (
 )
 from corpus.paths import data_folder
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT_VERSION = 2
+MAPPED_FROM = 32_000_000  # bytes: smaller files are hashed in the blink of an eye
+_STAMPS = 1_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _GENERATION = re.compile(r"gen-[0-9]{6,12}")
 REBUILD = "rebuild it with: career index build PATH… --index {name}"
@@ -56,8 +66,85 @@ class Generation:
         except OSError as error:
             raise _corrupt(self.name, f"{file} is missing or unreadable") from error
         if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-            raise _corrupt(self.name, f"{file} is not the file that was published")
+            raise self._changed(file)
         return data
+
+    def bytes_of(self, file: str) -> "NDArray[np.uint8]":
+        """The bytes of `file`, exactly as published: (bytes,), read-only; large ones are mapped.
+
+        Raises:
+            IndexCorrupt: it is missing or changed.
+        """
+        import numpy as np
+
+        if self.manifest["files"][file]["bytes"] < MAPPED_FROM:
+            return np.frombuffer(self.read(file), dtype=np.uint8)
+        path, expected = self.folder / file, self.manifest["files"][file]["sha256"]
+        stamps = _Stamps(self.folder.parent)
+        try:
+            if not stamps.knows(path, expected):
+                self.check(file)
+                stamps.add({expected: path})
+            return np.memmap(path, dtype=np.uint8, mode="r")
+        except OSError as error:
+            raise _corrupt(self.name, f"{file} is missing or unreadable") from error
+
+    def check(self, file: str) -> None:
+        """Nothing, when `file` is what was published; it is read anew, piece by piece.
+
+        Raises:
+            IndexCorrupt: it is missing or changed.
+        """
+        try:
+            found = _sha256(self.folder / file)
+        except OSError as error:
+            raise _corrupt(self.name, f"{file} is missing or unreadable") from error
+        if found != self.manifest["files"][file]["sha256"]:
+            raise self._changed(file)
+
+    def _changed(self, file: str) -> IndexCorrupt:
+        return _corrupt(self.name, f"{file} is not the file that was published")
+
+
+class _Stamps:
+    """Which large files were hashed, and what they were then: size, time of change, inode.
+
+    Whoever opens or publishes an index writes it, and nobody waits for it: a lost entry costs the
+    time of one more hashing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "VERIFIED"
+
+    def knows(self, path: Path, sha256: str) -> bool:
+        return self._known().get(sha256) == self._stamp(path)
+
+    def add(self, files: Mapping[str, Path]) -> None:
+        """Note `files`, by hash, as hashed just now; the oldest are forgotten."""
+        if not files:
+            return
+        known = self._known() | {sha256: self._stamp(path) for sha256, path in files.items()}
+        fresh = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
+        with contextlib.suppress(OSError):  # a disk that cannot be written: hashed anew next time
+            fresh.write_text(json.dumps(dict(list(known.items())[-_STAMPS:])))
+            fresh.replace(self._file)
+
+    def _known(self) -> dict[str, list[int]]:
+        try:
+            known = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    @staticmethod
+    def _stamp(path: Path) -> list[int]:
+        state = path.stat()
+        return [state.st_size, state.st_mtime_ns, state.st_ino]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def index_folder(name: str) -> Path:
@@ -131,8 +218,9 @@ def writing(name: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = FileLock(folder / "WRITER", timeout=0)
         with lock:
-            for stray in [*folder.glob(".building-*"), *folder.glob("CURRENT.*")]:
-                _remove(stray)
+            for stray in (".building-*", "CURRENT.*", "VERIFIED.*"):
+                for one in folder.glob(stray):
+                    _remove(one)
             yield folder
     except Timeout as error:
         raise IndexBusy(
@@ -152,25 +240,36 @@ def publish(
     """
     earlier = [one for one in folder.glob("gen-*") if _GENERATION.fullmatch(one.name)]
     number = 1 + max((int(one.name[4:]) for one in earlier), default=0)
+    known, final = _published_hashes(name), folder / f"gen-{number:06d}"
     building = folder / f".building-{uuid.uuid4().hex}"
     try:
         building.mkdir(mode=0o700)
         write(building)
-        manifest = {"format": FORMAT_VERSION, **manifest, "files": _describe(building)}
+        manifest = {"format": FORMAT_VERSION, **manifest, "files": _describe(building, known)}
         data = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False).encode()
         (building / "manifest.json").write_bytes(data)
         _sync_tree(building)
-        final = folder / f"gen-{number:06d}"
         building.rename(final)
+        large = (file for file in manifest["files"].items() if file[1]["bytes"] >= MAPPED_FROM)
+        _Stamps(folder).add({described["sha256"]: final / file for file, described in large})
         _sync(folder)
         _replace_pointer(folder, final.name, hashlib.sha256(data).hexdigest())
     except BaseException:
         _remove(building)
+        if _current_folder(name, folder) != final:
+            _remove(final)  # a full disk needs the room
         raise
     for old in folder.glob("gen-*"):
         if old != final:
             _remove(old)
     return Generation(name, final, manifest)
+
+
+def _current_folder(name: str, folder: Path) -> Path | None:
+    try:
+        return folder / _read_pointer(name, folder)["generation"]
+    except CareerError:
+        return None
 
 
 def remove(name: str) -> None:
@@ -214,21 +313,36 @@ def _read_pointer(name: str, folder: Path) -> dict[str, str]:
 
 def _replace_pointer(folder: Path, generation: str, manifest: str) -> None:
     fresh = folder / f"CURRENT.{uuid.uuid4().hex}"
-    fresh.write_text(json.dumps({"generation": generation, "manifest": manifest}))
-    _sync(fresh)
-    fresh.replace(folder / "CURRENT")
+    try:
+        fresh.write_text(json.dumps({"generation": generation, "manifest": manifest}))
+        _sync(fresh)
+        fresh.replace(folder / "CURRENT")
+    except BaseException:
+        _remove(fresh)
+        raise
     _sync(folder)
 
 
-def _describe(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): {
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "bytes": path.stat().st_size,
+def _published_hashes(name: str) -> dict[int, str]:
+    """The hashes of the current generation's files by inode: a link to one needs no new hash."""
+    try:
+        generation = current(name)
+        files = generation.manifest["files"].items()
+        return {(generation.folder / file).stat().st_ino: it["sha256"] for file, it in files}
+    except (CareerError, OSError):
+        return {}
+
+
+def _describe(folder: Path, known: Mapping[int, str]) -> dict[str, dict[str, Any]]:
+    described = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        state = path.stat()
+        shared = known.get(state.st_ino) if state.st_nlink > 1 else None
+        described[path.relative_to(folder).as_posix()] = {
+            "sha256": shared or _sha256(path),
+            "bytes": state.st_size,
         }
-        for path in files
-    }
+    return described
 
 
 def _sync_tree(folder: Path) -> None:

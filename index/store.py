@@ -1,4 +1,4 @@
-"""The index: chunks with their vectors (FAISS) and words (BM25), opened from a generation.
+"""The index: chunks with their vectors and words (BM25), opened from a generation.
 
 Search finds chunks both ways and fuses the two rankings by reciprocal rank
 (Cormack, Clarke & Büttcher 2009).
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import bm25s
-import faiss
 import numpy as np
 import Stemmer
 
@@ -22,11 +21,16 @@ from corpus.chunks import Chunk
 from corpus.errors import IndexCorrupt, IndexForeign, IndexMissing
 from corpus.sections import Document, Span
 
+from .combining import Combined
 from .embedder import Embedder, Floats
+from .filters import Filter
 from .generations import Generation, current
+from .kernels import Flags, Rows
+from .vectors import Ids, Vectors
 
 RRF_K = 60
 DEPTH = 50  # ranks that each way contributes
+_VECTORS = "vectors"
 BM25_FILES = tuple(
     f"bm25/{name}"
     for name in (
@@ -51,23 +55,52 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A chunk as the index keeps it: with the id of its vector.
+
+    `before` is what stands before its text where it is embedded and its words are counted.
+    """
+
+    chunk: Chunk
+    before: str
+    id: int
+
+
+@dataclass(frozen=True)
 class Stored:
     """Everything that a generation holds, before it is written or after it is read."""
 
     documents: tuple[Document, ...]
-    chunks: tuple[Chunk, ...]
-    vectors: Floats  # (len(chunks), dim)
+    entries: tuple[Entry, ...]
+    vectors: Vectors
+
+    @cached_property
+    def ids(self) -> Ids:
+        """The vector's id of each entry: (entries,)."""
+        return np.fromiter((entry.id for entry in self.entries), np.int64, len(self.entries))
+
+    @property
+    def matrix(self) -> Floats:
+        """The vectors in the order of the entries: (entries, dim)."""
+        return self.vectors.rows(self.ids)
+
+    def texts(self) -> list[str]:
+        """What was embedded, of each entry."""
+        texts = {document.source: document.text for document in self.documents}
+        return [e.before + texts[e.chunk.source][e.chunk.start : e.chunk.end] for e in self.entries]
 
 
 class Index:
-    """An open generation of an index: searched, shown, never changed."""
+    """An open generation of an index: searched, shown, never changed. Threads may share it."""
 
     def __init__(self, generation: Generation, stored: Stored, words: bm25s.BM25) -> None:
         self.generation = generation
-        self.chunks = stored.chunks
+        self.chunks = tuple(entry.chunk for entry in stored.entries)
         self._documents = {document.source: document for document in stored.documents}
-        self._vectors = faiss.IndexFlatIP(stored.vectors.shape[1])
-        self._vectors.add(stored.vectors)
+        self._vectors = stored.vectors
+        self._dense = Combined(stored.vectors.search)
+        self._ids = stored.ids
+        self._by_id = np.argsort(stored.ids)  # places of chunks, in the order of their ids
         self._words = words
 
     @property
@@ -128,69 +161,110 @@ class Index:
         dense: bool = True,
         lexical: bool = True,
         depth: int = DEPTH,
+        only: Filter | None = None,
     ) -> list[Hit]:
         """The `k` best chunks for `query`, whose embedding is `vector`: (dim,).
 
-        Each way of searching contributes `depth` chunks. Ties go to the chunk that stands first.
+        Each way of searching contributes `depth` chunks of those that `only` lets through. Ties go
+        to the chunk that stands first.
         """
-        similarities, nearest = self._nearest(vector, depth)
-        rankings = [nearest] if dense else []
+        allowed = self._allowed(only)
+        similarities, nearest = self._nearest(vector, depth, allowed) if dense else ({}, [])
+        rankings = [nearest]
         if lexical:
-            rankings.append(self._with_words(query, depth))
+            rankings.append(self._with_words(query, depth, allowed))
         scores: dict[int, float] = {}
         for ranking in rankings:
             for rank, at in enumerate(ranking, 1):
                 scores[at] = scores.get(at, 0.0) + 1.0 / (RRF_K + rank)
         best = sorted(scores, key=lambda at: (-scores[at], at))[:k]
+        others = [at for at in best if at not in similarities]
+        similarities |= dict(zip(others, self._similarities(others, vector), strict=True))
         return [
-            self._hit(rank, at, scores[at], similarities.get(at), vector)
-            for rank, at in enumerate(best, 1)
+            self._hit(rank, at, scores[at], similarities[at]) for rank, at in enumerate(best, 1)
         ]
 
-    def nearest(self, vector: Floats, *, k: int) -> list[Hit]:
+    def nearest(
+        self, vector: Floats, *, k: int, only: Filter | None = None, exact: bool = False
+    ) -> list[Hit]:
         """The `k` chunks most similar to `vector`: (dim,), whatever their words; that is the score.
 
-        Ties go to the chunk that stands first.
+        Only chunks that `only` lets through are found; with `exact`, all vectors are compared. Ties
+        go to the chunk that stands first.
         """
-        similarities, ranked = self._nearest(vector, k)
+        similarities, ranked = self._nearest(vector, k, self._allowed(only), exact=exact)
         return [
-            self._hit(rank, at, similarities[at], similarities[at], vector)
+            self._hit(rank, at, similarities[at], similarities[at])
             for rank, at in enumerate(ranked, 1)
         ]
 
     def vector(self, chunk: Chunk) -> Floats:
         """The embedding of `chunk`: (dim,)."""
-        vector: Floats = self._vectors.reconstruct(self._places[chunk])
+        vector: Floats = self._vectors.rows(self._ids[[self._places[chunk]]])[0]
         return vector
 
     @cached_property
     def _places(self) -> dict[Chunk, int]:
         return {chunk: at for at, chunk in enumerate(self.chunks)}
 
-    def _nearest(self, vector: Floats, depth: int) -> tuple[dict[int, float], list[int]]:
-        if not self.chunks:
+    @cached_property
+    def _sections(self) -> tuple[list[Chunk], Rows]:
+        """A chunk of each section, and which of them each chunk belongs to: (chunks,)."""
+        numbers: dict[tuple[str, tuple[str, ...]], int] = {}
+        of = [numbers.setdefault((c.source, c.section), len(numbers)) for c in self.chunks]
+        first = [chunks[0] for chunks in self.section_chunks.values()]
+        return first, np.asarray(of, dtype=np.int64)
+
+    def _allowed(self, only: Filter | None) -> Flags | None:
+        """Which chunks `only` lets through: (chunks,); None for all."""
+        if not only:
+            return None
+        sources = {d.source for d in self.documents if only.takes_document(d)}
+        sections, of = self._sections
+        takes = [c.source in sources and only.takes_section(c) for c in sections]
+        flags: Flags = np.asarray(takes, dtype=bool)[of]
+        return flags
+
+    def _nearest(
+        self, vector: Floats, depth: int, allowed: Flags | None, *, exact: bool = False
+    ) -> tuple[dict[int, float], list[int]]:
+        k = min(depth, len(self.chunks))
+        if not k:
             return {}, []
-        found, ids = self._vectors.search(vector[None, :], min(depth, len(self.chunks)))
-        similarities = dict(zip(ids[0].tolist(), found[0].tolist(), strict=True))
+        if allowed is None and not exact:
+            scores, ids = self._dense.one(vector, k)
+        else:
+            ids_allowed = None if allowed is None else np.sort(self._ids[allowed])
+            found = self._vectors.search(vector[None, :], k, allowed=ids_allowed, exact=exact)
+            scores, ids = found[0][0], found[1][0]
+        scores, ids = scores[ids >= 0], ids[ids >= 0]
+        places = self._by_id[np.searchsorted(self._ids[self._by_id], ids)]
+        similarities = dict(zip(places.tolist(), scores.tolist(), strict=True))
         ranked = sorted(similarities, key=lambda at: (-similarities[at], at))
         return similarities, ranked
 
-    def _with_words(self, query: str, depth: int) -> list[int]:
+    def _with_words(self, query: str, depth: int, allowed: Flags | None) -> list[int]:
         """The chunks that share words with `query`, best first."""
         tokens = tokenize([query])[0]
         known = [token for token in tokens if token in self._words.vocab_dict]
         if not known:
             return []
         scores = self._words.get_scores(known)
-        top = np.argsort(-scores, kind="stable")[:depth]
-        return [int(at) for at in top if scores[at] > 0]
+        places = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
+        if len(places) > depth:  # sorted are only those that can be among the first
+            least = np.partition(scores[places], len(places) - depth)[len(places) - depth]
+            places = places[scores[places] >= least]
+        best = places[np.argsort(-scores[places], kind="stable")][:depth]
+        return [int(at) for at in best]
 
-    def _hit(
-        self, rank: int, at: int, score: float, similarity: float | None, vector: Floats
-    ) -> Hit:
+    def _similarities(self, places: Sequence[int], vector: Floats) -> list[float]:
+        if not places:
+            return []
+        found: list[float] = (self._vectors.rows(self._ids[list(places)]) @ vector).tolist()
+        return found
+
+    def _hit(self, rank: int, at: int, score: float, similarity: float) -> Hit:
         chunk = self.chunks[at]
-        if similarity is None:
-            similarity = float(self._vectors.reconstruct(at) @ vector)
         text = self._documents[chunk.source].text[chunk.start : chunk.end]
         return Hit(rank, score, similarity, chunk, text)
 
@@ -208,15 +282,14 @@ def tokenize(texts: Sequence[str]) -> list[list[str]]:
     return tokens
 
 
-def write(folder: Path, stored: Stored, embedded_texts: Sequence[str]) -> None:
-    """Write `stored` into `folder`; BM25 counts the words of `embedded_texts`, one per chunk."""
+def write(folder: Path, stored: Stored, earlier: Path | None = None) -> None:
+    """Write `stored` into `folder`; vectors that are in `earlier`, a generation, are linked."""
     _write_lines(folder / "documents.jsonl", [_document_to_dict(d) for d in stored.documents])
-    _write_lines(folder / "chunks.jsonl", [_chunk_to_dict(chunk) for chunk in stored.chunks])
-    dense = faiss.IndexFlatIP(stored.vectors.shape[1])
-    dense.add(stored.vectors)
-    (folder / "vectors.faiss").write_bytes(faiss.serialize_index(dense).tobytes())
+    _write_lines(folder / "chunks.jsonl", [_entry_to_dict(entry) for entry in stored.entries])
+    (folder / _VECTORS).mkdir()
+    stored.vectors.write(folder / _VECTORS, earlier / _VECTORS if earlier else None)
     words = bm25s.BM25()
-    tokens = tokenize(embedded_texts)
+    tokens = tokenize(stored.texts())
     # BM25 divides by the average length, so it needs one token.
     no_words = [[""]] * max(1, len(tokens))
     words.index(tokens if any(tokens) else no_words, show_progress=False)
@@ -229,11 +302,12 @@ def read(generation: Generation) -> Stored:
     Raises:
         IndexCorrupt: a file is missing or changed.
     """
-    dense = faiss.deserialize_index(np.frombuffer(generation.read("vectors.faiss"), dtype=np.uint8))
     return Stored(
         read_documents(generation),
-        tuple(_chunk_from_dict(row) for row in _lines(generation.read("chunks.jsonl"))),
-        dense.reconstruct_n(0, dense.ntotal),
+        tuple(_entry_from_dict(row) for row in _lines(generation.read("chunks.jsonl"))),
+        Vectors.read(
+            generation.manifest["vectors"], lambda name: generation.bytes_of(f"{_VECTORS}/{name}")
+        ),
     )
 
 
@@ -322,7 +396,8 @@ def _document_to_dict(document: Document) -> dict[str, Any]:
     return row if document.attached is None else row | {"attached": document.attached}
 
 
-def _chunk_to_dict(chunk: Chunk) -> dict[str, Any]:
+def _entry_to_dict(entry: Entry) -> dict[str, Any]:
+    chunk = entry.chunk
     spans = [[s.kind, s.start, s.end, *(s.lead or ())] for s in chunk.spans]
     return {
         "source": chunk.source,
@@ -330,15 +405,18 @@ def _chunk_to_dict(chunk: Chunk) -> dict[str, Any]:
         "start": chunk.start,
         "end": chunk.end,
         "spans": spans,
+        "before": entry.before,
+        "vector": entry.id,
     }
 
 
-def _chunk_from_dict(row: dict[str, Any]) -> Chunk:
+def _entry_from_dict(row: dict[str, Any]) -> Entry:
     spans = tuple(
         Span(kind, start, end, (lead[0], lead[1]) if lead else None)
         for kind, start, end, *lead in row["spans"]
     )
-    return Chunk(row["source"], tuple(row["section"]), row["start"], row["end"], spans)
+    chunk = Chunk(row["source"], tuple(row["section"]), row["start"], row["end"], spans)
+    return Entry(chunk, row["before"], row["vector"])
 
 
 def _write_lines(file: Path, rows: Sequence[dict[str, Any]]) -> None:

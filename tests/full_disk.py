@@ -76,7 +76,7 @@ def main() -> None:
         told = attempt(lambda: build("own", [new], embedder))
         trials.append({"told": told, "state": state(embedder), "strays": strays()})
         resize(mode, None)
-        assert len(trials) < 100
+        assert len(trials) < 100, trials[-1]
     readonly = ""
     if mode == "tmpfs":
         subprocess.run(["mount", "-o", "remount,ro", data_folder()], check=True)

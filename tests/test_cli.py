@@ -474,7 +474,7 @@ def test_doctor_names_the_fault_and_its_fix_mends_it(
     }
 
     generation = fresh_home / "data" / "index" / "default" / "gen-000001"
-    (generation / "vectors.faiss").write_bytes(b"other bytes")
+    (generation / "vectors" / "000001.vectors.f32").write_bytes(b"other bytes")
     (generation.parent / ".building-dead").mkdir()
     (fresh_home / "career.toml").write_text("colour = 'green'\n")
     ran = career.here("doctor", "--json")

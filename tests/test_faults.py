@@ -162,7 +162,7 @@ def test_damage_to_any_file_is_found_before_the_file_is_used(
     damage: str, generation: Path, career: Career
 ) -> None:
     files = [generation.parent / "CURRENT", *(p for p in generation.rglob("*") if p.is_file())]
-    assert len(files) == 10
+    assert len(files) == 11
     for file in files:
         whole = file.read_bytes()
         broken = DAMAGES[damage](whole)
@@ -207,7 +207,9 @@ def test_a_missing_or_swapped_file_is_damage_too(
     assert career.here("search", "salary", "--index", "own").code == 3
 
 
-@pytest.mark.parametrize("name", ["CURRENT", "manifest.json", "vectors.faiss", "documents.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["CURRENT", "manifest.json", "vectors/000001.vectors.f32", "documents.jsonl"]
+)
 def test_a_damaged_index_is_rebuilt_by_the_command_that_the_error_names(
     name: str, generation: Path, folder: Path, career: Career
 ) -> None:

@@ -439,8 +439,8 @@ def test_a_failed_service_leaves_the_index(fresh_home: Path) -> None:
 def test_damage_is_refused_and_what_is_whole_is_kept(fresh_home: Path) -> None:
     opened = IndexStore.from_texts(["one", "two"], Counting(), ids=["1", "2"], name="own")
     folder = generations.current("own").folder
-    (folder / "vectors.faiss").write_bytes(b"nonsense")
-    with pytest.raises(IndexCorrupt, match=r"vectors\.faiss"):
+    (folder / "vectors" / "000001.vectors.f32").write_bytes(b"nonsense")
+    with pytest.raises(IndexCorrupt, match=r"vectors\.f32"):
         opened.similarity_search("one")
     opened.add_texts(["three"], ids=["3"])
     assert len(opened.similarity_search("one")) == 3

@@ -93,7 +93,7 @@ def search(
     settings, store = load_settings(), ModelStore()
     with screen.Bars() as bars:
         store.resolve(settings.embedder, progress=bars.fetch)
-        embedder = open_embedder(settings.embedder, store, settings.device)
+        embedder = open_embedder(settings.embedder, store, settings.device, settings.precision)
         opened = open_index(index, embedder, bars.embed)
     hits = opened.search(
         wanted,

@@ -14,11 +14,16 @@ from .screen import AsJson, IndexName
 if TYPE_CHECKING:
     from index.build import BuildReport
     from index.embedder import Embedder
+    from index.vectors import Plan
 
 app = typer.Typer(help="The indexes: build, update, look at, check, delete.", rich_markup_mode=None)
 
 _LISTED = 20  # documents that a report names; --json names all
-_KINDS = {"exact": "compares all vectors: finds the best ones, and is fast up to about 200,000"}
+_KINDS = {
+    "exact": "compares all vectors and finds the best ones; chosen up to 200,000",
+    "pq": "scans short codes of all vectors, then compares the nearest; chosen up to 500,000",
+    "ivf": "scans short codes of the nearest lists, then compares the nearest; chosen beyond that",
+}
 
 
 @app.command()
@@ -32,7 +37,7 @@ def build(
     from index import build as building
 
     with screen.Bars() as bars:
-        report = building.build(index, paths, _embedder(bars), bars.embed)
+        report = building.build(index, paths, _embedder(bars), bars.embed, plan=_plan())
     _tell(report, as_json=as_json)
 
 
@@ -43,7 +48,7 @@ def update(index: IndexName = "default", *, as_json: AsJson = False) -> None:
     from index import build as building
 
     with screen.Bars() as bars:
-        report = building.update(index, _embedder(bars), bars.embed)
+        report = building.update(index, _embedder(bars), bars.embed, plan=_plan())
     _tell(report, as_json=as_json)
 
 
@@ -61,6 +66,8 @@ def info(index: IndexName = "default", *, as_json: AsJson = False) -> None:
         f"embedder {embedder['name']} ({embedder['weights'][:12]})",
         f"{record['dimension']} dimensions",
         f"kind {record['kind']}: {record['kind_reason']}",
+        *(_segment(segment) for segment in record["segments"]),
+        f"embedded in {(record['precision'] or {'name': 'float32'})['name']}",
         f"{screen.megabytes(record['bytes'])} in {record['folder']}",
         *(f"  {size:>12,}  {file}" for file, size in record["files"].items()),
         "built from",
@@ -122,7 +129,16 @@ def _embedder(bars: screen.Bars) -> "Embedder":
 
     settings, store = load_settings(), ModelStore()
     store.resolve(settings.embedder, progress=bars.fetch)
-    return open_embedder(settings.embedder, store, settings.device)
+    return open_embedder(settings.embedder, store, settings.device, settings.precision)
+
+
+def _plan() -> "Plan":
+    from index.vectors import Plan
+
+    from ..settings import load_settings
+
+    settings = load_settings()
+    return Plan(settings.index_kind, settings.index_recall)
 
 
 def _tell(report: "BuildReport", *, as_json: bool) -> None:
@@ -141,6 +157,19 @@ def _tell(report: "BuildReport", *, as_json: bool) -> None:
     screen.lines(*(f"  not read: {unread.path} {unread.reason}" for unread in report.unread))
 
 
+def _segment(segment: dict[str, Any]) -> str:
+    """One line on a part of the vectors, with what its search was measured to find."""
+    line = f"  segment {segment['number']}: {segment['rows']:,} vectors, {segment['kind']}"
+    if "operating_point" not in segment:
+        return line
+    point = segment["operating_point"]
+    return (
+        f"{line} {segment['factory']}, recall@10 {point['recall']:.3f} of vectors like its own and "
+        f"{point['recall_apart']:.3f} of others (wanted {segment['target']}), "
+        f"{point['ms']:.2f} ms a query"
+    )
+
+
 def _record(generation: generations.Generation) -> dict[str, Any]:
     manifest = generation.manifest
     files = {file: described["bytes"] for file, described in manifest["files"].items()}
@@ -155,6 +184,10 @@ def _record(generation: generations.Generation) -> dict[str, Any]:
         "dimension": manifest["dimension"],
         "kind": manifest["kind"],
         "kind_reason": _KINDS.get(manifest["kind"], ""),
+        "plan": manifest["plan"],
+        "segments": manifest["vectors"]["segments"],
+        "deleted": manifest["vectors"]["deleted"],
+        "precision": manifest["precision"],
         "paths": manifest["paths"],
         "folder": str(generation.folder),
         "bytes": sum(files.values()),
