@@ -41,7 +41,17 @@ class Check:
 def checkup() -> list[Check]:
     """Everything that can be checked, in the order in which faults should be mended."""
     checks: list[Check] = []
-    for look in (_python, _packages, _settings, _folders, _devices, _models, _llm, _indexes):
+    for look in (
+        _python,
+        _packages,
+        _settings,
+        _folders,
+        _devices,
+        _search,
+        _models,
+        _llm,
+        _indexes,
+    ):
         try:
             checks += look()
         except CareerError as error:
@@ -130,15 +140,31 @@ def _folders() -> Iterator[Check]:
 
 def _devices() -> Iterator[Check]:
     from index.embedder import best_device
+    from index.threads import cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found, asked = best_device(), _settings_or_defaults().device
-    detail = f"{cores} CPU threads; torch would use {found}"
+    detail = f"{cores()} CPU threads; torch would use {found}"
     if asked in ("auto", "cpu", found):
         yield Check("devices", "ok", detail)
     else:
         fix = "set device = 'auto' in career.toml, or install torch for that device"
         yield Check("devices", "fail", f"{detail}, but the setting device is {asked!r}", fix)
+
+
+def _search() -> Iterator[Check]:
+    """How fast vectors are compared here, and whether a BLAS took kernels that waste the CPU."""
+    from index import kernels, threads
+
+    threads.settle()
+    times = {name: f"{seconds * 1000:.1f} ms" for name, seconds in kernels.trial().items()}
+    told = ", ".join(f"{name} {time}" for name, time in sorted(times.items()))
+    detail = f"{threads.cores()} threads; 64 queries over 8,192 vectors: {told}"
+    yield Check("search", "ok", f"{detail}; batches go to {kernels.batch_kernel()}")
+    for pool in threads.pools():
+        if threads.slow(pool):
+            said = f"{pool['of']} uses {pool['library']} with kernels for {pool['kernels']}"
+            fix = "set OPENBLAS_CORETYPE=Haswell in the environment"
+            yield Check("search", "warn", f"{said}, which are slow on this processor", fix)
 
 
 def _models() -> Iterator[Check]:

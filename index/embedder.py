@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from corpus.errors import ModelUnavailable
 
 from .bert import BertEncoder, max_tokens
+from .threads import cores
 
 if TYPE_CHECKING:
     from .models import ModelStore
@@ -253,9 +254,11 @@ class LocalEmbedder:
         return self._load("float32")
 
     def _load(self, precision: str) -> Any:
+        import torch
         from sentence_transformers import SentenceTransformer
 
         quiet_transformers()
+        torch.set_num_threads(cores())
         model = SentenceTransformer(
             str(self._folder),
             device=self._on,

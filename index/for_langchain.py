@@ -35,6 +35,7 @@ from corpus.sections import Document
 
 from . import build, generations, store
 from .embedder import Embedder, Floats, OnProgress, Progress, open_embedder
+from .filters import Filter
 from .models import ModelStore
 from .store import Index
 
@@ -76,19 +77,33 @@ class IndexRetriever(BaseRetriever):
         return cls(index=index, embedder=embedder, **fields)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
     ) -> list[Found]:
         del run_manager  # one step, of which the caller is told already
         wanted = _positive(self.k if k is None else k)
         vector = _query_vector(self.embedder, query)
-        hits = self.index.search(query, vector, k=wanted, depth=max(wanted, store.DEPTH))
+        depth, how = max(wanted, store.DEPTH), _how(kwargs)
+        hits = self.index.search(
+            query, vector, k=wanted, depth=depth, only=how.only, exact=how.exact
+        )
         return [self._found(hit) for hit in hits]
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
     ) -> list[Found]:
+        sync = run_manager.get_sync()
         return await run_in_executor(
-            None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k
+            None, self._get_relevant_documents, query, run_manager=sync, k=k, **kwargs
         )
 
     def _found(self, hit: store.Hit) -> Found:
@@ -108,6 +123,9 @@ class IndexStore(VectorStore):
     alone (`IndexRetriever` looks for words too) and sees what other processes have written.
     What was added comes back with its metadata; what was indexed from files, with source, title,
     section, start and end.
+
+    Every search takes `filter`, a `Filter` or a mapping of metadata to values that must be equal,
+    and `exact=True`, which compares all vectors in an index of any kind.
     """
 
     def __init__(self, name: str, embedding: Embeddings | Embedder) -> None:
@@ -219,26 +237,30 @@ class IndexStore(VectorStore):
         k: int = 4,
         **kwargs: Any,
     ) -> list[tuple[Found, float]]:
-        """The `k` chunks most similar to `query` with their cosines in [-1, 1]."""
-        _refuse(kwargs)
-        opened = self._open()
-        return opened.nearest(opened.vector_of(query), k) if opened else []
+        """The `k` chunks most similar to `query` with their cosines in [-1, 1].
+
+        `filter` and `exact`: see the class.
+        """
+        how, opened = _how(kwargs), self._open()
+        return opened.nearest(opened.vector_of(query), k, how) if opened else []
 
     def similarity_search_by_vector(
         self, embedding: Sequence[float], k: int = 4, **kwargs: Any
     ) -> list[Found]:
         """The `k` chunks most similar to the text of which `embedding` is the vector."""
-        _refuse(kwargs)
-        opened = self._open()
-        return [found for found, _ in opened.nearest(opened.unit(embedding), k)] if opened else []
+        how, opened = _how(kwargs), self._open()
+        if not opened:
+            return []
+        return [found for found, _ in opened.nearest(opened.unit(embedding), k, how)]
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Found]:
         """`k` of the `fetch_k` chunks most similar to `query`, unlike each other."""
-        _refuse(kwargs)
-        opened = self._open()
-        return opened.varied(opened.vector_of(query), k, fetch_k, lambda_mult) if opened else []
+        how, opened = _how(kwargs), self._open()
+        if not opened:
+            return []
+        return opened.varied(opened.vector_of(query), k, fetch_k, lambda_mult, how)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -249,9 +271,10 @@ class IndexStore(VectorStore):
         **kwargs: Any,
     ) -> list[Found]:
         """`k` of the `fetch_k` chunks most similar to `embedding`, unlike each other."""
-        _refuse(kwargs)
-        opened = self._open()
-        return opened.varied(opened.unit(embedding), k, fetch_k, lambda_mult) if opened else []
+        how, opened = _how(kwargs), self._open()
+        if not opened:
+            return []
+        return opened.varied(opened.unit(embedding), k, fetch_k, lambda_mult, how)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """The cosine as a relevance in [0, 1]: what points away is as irrelevant as can be."""
@@ -300,12 +323,16 @@ class _Opened:
             raise ValueError(f"a vector of {len(vector)} dimensions; the index has {dimension}")
         return vector
 
-    def nearest(self, vector: Floats, k: int) -> list[tuple[Found, float]]:
-        hits = self.index.nearest(vector, k=_positive(k))
+    def nearest(self, vector: Floats, k: int, how: "_How") -> list[tuple[Found, float]]:
+        hits = self.index.nearest(vector, k=_positive(k), only=how.only, exact=how.exact)
         return [(self._found(hit.chunk), hit.score) for hit in hits]
 
-    def varied(self, vector: Floats, k: int, fetch_k: int, share: float) -> list[Found]:
-        near = [hit.chunk for hit in self.index.nearest(vector, k=_positive(fetch_k))]
+    def varied(
+        self, vector: Floats, k: int, fetch_k: int, share: float, how: "_How"
+    ) -> list[Found]:
+        depth = _positive(fetch_k)
+        hits = self.index.nearest(vector, k=depth, only=how.only, exact=how.exact)
+        near = [hit.chunk for hit in hits]
         vectors: Any = [self.index.vector(chunk) for chunk in near]  # annotated as lists of floats
         chosen = maximal_marginal_relevance(vector, vectors, share, _positive(k))
         return [self._found(near[at]) for at in chosen]
@@ -504,6 +531,25 @@ def _positive(k: int) -> int:
     if k < 1:
         raise ValueError(f"{k} results: ask for one or more")
     return k
+
+
+@dataclass(frozen=True)
+class _How:
+    """What a search may find, and whether it compares all."""
+
+    only: Filter | None
+    exact: bool
+
+
+def _how(options: dict[str, Any]) -> _How:
+    """What is asked for beside the query; other `options` are refused."""
+    given, exact = options.pop("filter", None), options.pop("exact", False)
+    _refuse(options)
+    if given is None or isinstance(given, Filter):
+        return _How(given, bool(exact))
+    if not isinstance(given, Mapping):
+        raise TypeError(f"a filter is a mapping or a Filter, not {type(given).__name__}")
+    return _How(Filter(metadata=given), bool(exact))
 
 
 def _refuse(options: Mapping[str, Any]) -> None:

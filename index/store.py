@@ -26,6 +26,7 @@ from .embedder import Embedder, Floats
 from .filters import Filter
 from .generations import Generation, current
 from .kernels import Flags, Rows
+from .threads import settle
 from .vectors import Ids, Vectors
 
 RRF_K = 60
@@ -162,14 +163,19 @@ class Index:
         lexical: bool = True,
         depth: int = DEPTH,
         only: Filter | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """The `k` best chunks for `query`, whose embedding is `vector`: (dim,).
 
-        Each way of searching contributes `depth` chunks of those that `only` lets through. Ties go
-        to the chunk that stands first.
+        Each way of searching contributes `depth` chunks of those that `only` lets through. With
+        `exact`, all vectors are compared, whatever the kind of the index. Ties go to the chunk
+        that stands first.
         """
         allowed = self._allowed(only)
-        similarities, nearest = self._nearest(vector, depth, allowed) if dense else ({}, [])
+        similarities: dict[int, float] = {}
+        nearest: list[int] = []
+        if dense:
+            similarities, nearest = self._nearest(vector, depth, allowed, exact=exact)
         rankings = [nearest]
         if lexical:
             rankings.append(self._with_words(query, depth, allowed))
@@ -341,6 +347,7 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
         IndexCorrupt: a file is missing or changed.
     """
     refuse_foreign(generation, embedder)
+    settle()
     try:
         return Index(generation, read(generation), _read_words(generation))
     except IndexCorrupt:

@@ -26,6 +26,7 @@ from corpus.paths import data_folder
 from index import generations, store
 from index.build import build, update
 from index.embedder import LocalEmbedder
+from index.filters import Filter
 from index.for_langchain import IndexRetriever, IndexStore
 
 ROOT = Path(__file__).parents[1]
@@ -122,8 +123,13 @@ def test_the_retriever_finds_what_the_search_finds(home: Path, embedder: LocalEm
     assert chain.invoke(query) == 60
     with pytest.raises(ValueError, match="0 results"):
         retriever.invoke(query, k=0)
-    with pytest.raises(TypeError):
-        retriever.invoke(query, filter={"page": 1})
+    with pytest.raises(TypeError, match="colour"):
+        retriever.invoke(query, colour="red")
+    only = Filter(section=("Geographic Variations",))
+    found = retriever.invoke(query, k=3, filter=only)
+    assert found
+    assert all("Geographic Variations" in one.metadata["section"] for one in found)
+    assert asyncio.run(retriever.ainvoke(query, k=3, filter=only)) == found
 
 
 def test_the_retriever_adds_the_place_to_the_metadata(fresh_home: Path) -> None:
@@ -219,8 +225,10 @@ def test_what_does_not_fit_together_is_refused(fresh_home: Path) -> None:
     ):
         with pytest.raises(ValueError, match=r"shorter|longer|0 results|2 dimensions|not finite"):
             call()
-    with pytest.raises(TypeError, match="does not know filter"):
-        opened.similarity_search("one", filter={"page": 1})
+    with pytest.raises(TypeError, match="does not know colour"):
+        opened.similarity_search("one", colour="red")
+    with pytest.raises(TypeError, match="not list"):
+        opened.similarity_search("one", filter=["page", 1])
     with pytest.raises(UsageError, match="no index name"):
         IndexStore.from_texts(["one"], Counting())
     assert opened.add_documents([]) == []
@@ -434,6 +442,30 @@ def test_a_failed_service_leaves_the_index(fresh_home: Path) -> None:
         opened.add_texts(["two"])
     assert generations.state("own") == before
     assert opened.get_by_ids(["1"])
+
+
+def test_a_filter_lets_through_what_has_its_metadata(fresh_home: Path) -> None:
+    metadatas = [{"page": 1, "lang": "en"}, {"page": 2, "lang": "en"}, {"page": 1}]
+    opened = IndexStore.from_texts(
+        ["one", "two", "three"], Counting(), metadatas, ids=["1", "2", "3"], name="own"
+    )
+    vector = Counting().embed_query("one")
+
+    def ids(found: list[Found]) -> set[str | None]:
+        return {document.id for document in found}
+
+    for only, expected in [
+        ({"page": 1}, {"1", "3"}),
+        ({"page": 1, "lang": "en"}, {"1"}),
+        ({"page": "1"}, set()),
+        ({}, {"1", "2", "3"}),
+        (Filter(sources=("2", "3")), {"2", "3"}),
+    ]:
+        assert ids(opened.similarity_search("one", filter=only)) == expected
+        assert ids(opened.similarity_search("one", filter=only, exact=True)) == expected
+        assert ids(opened.similarity_search_by_vector(vector, filter=only)) == expected
+        assert ids(opened.max_marginal_relevance_search("one", filter=only)) == expected
+        assert ids(opened.as_retriever(search_kwargs={"filter": only}).invoke("one")) == expected
 
 
 def test_damage_is_refused_and_what_is_whole_is_kept(fresh_home: Path) -> None:

@@ -78,6 +78,17 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for.")],
     k: Count = None,
     index: IndexName = DEFAULT_INDEX,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only documents like it, as in: 'reports/*.md'."),
+    ] = None,
+    section: Annotated[
+        str | None,
+        typer.Option(metavar="HEADING", help="Only below it; a path is joined by ' > '."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare all vectors, whatever the kind of the index.")
+    ] = False,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -85,6 +96,7 @@ def search(
     wanted = _checked(text, "the text to search")
     refuse_unknown(index)
     from index.embedder import open_embedder
+    from index.filters import Filter
     from index.models import ModelStore
 
     from ..pipeline import open_index
@@ -101,10 +113,14 @@ def search(
         k=k or settings.k,
         dense=settings.dense,
         lexical=settings.lexical,
+        only=Filter(tuple(source or ()), tuple(section.split(" > ")) if section else ()),
+        exact=exact,
     )
     if as_json:
         screen.result({"hits": [_hit_record(hit) for hit in hits]})
         return
+    if not hits:
+        screen.log("nothing is found there")
     for hit in hits:
         place = f"{hit.chunk.source} {hit.chunk.start}-{hit.chunk.end}"
         screen.lines(f"{hit.rank}. {' > '.join(hit.chunk.section)}  ({place}, {hit.score:.4f})")

@@ -88,6 +88,105 @@ def retrieval(
         tables.tell(tables.of_retrieval(report))
 
 
+Texts = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="Texts, a file or a folder. Default: those that are shipped."
+    ),
+]
+
+
+@app.command()
+def search(
+    texts: Texts = None,
+    n: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1_000,
+            metavar="N",
+            help="How many vectors; can be given again. Default: 1000, 100000 and 1000000.",
+        ),
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Measure no other; can be given again."),
+    ] = None,
+    recall: Annotated[
+        float,
+        typer.Option(min=0.5, max=1, metavar="X", help="The recall@10 that all are tuned to."),
+    ] = 0.98,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where finished rows are kept. Default: the cache."),
+    ] = None,
+    packages: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A site-packages folder with other libraries."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure anew what is kept.")] = False,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Find the nearest of many vectors: our index and other libraries, in the same run.
+
+    A library that is not installed is left out and named. What was measured before, with the
+    same code, texts, versions and machine, is not measured again.
+    """
+    from ..search_bench import SIZES, Plan, bench_search, cache, read_lines
+
+    lines = read_lines(texts)
+    from assistant.settings import load_settings
+    from index.embedder import open_embedder
+    from index.models import ModelStore
+
+    settings = load_settings()
+    embedder = open_embedder(settings.embedder, ModelStore(), settings.device)
+    plan = Plan(
+        tuple(arm or ()), tuple(dict.fromkeys(n or SIZES)), recall, out or cache(), packages, fresh
+    )
+    report = bench_search(lines, embedder, plan, _told)
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(*tables.of_search(report))
+
+
+@app.command()
+def ingest(
+    texts: Texts = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help='JSON lines of {"query", "relevant"}, for recall.'),
+    ] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Embed no more than N chunks.")] = None,
+    limit_documents: Annotated[
+        int | None, typer.Option(min=1, help="Read no more than the first N documents.")
+    ] = None,
+    build: Annotated[
+        bool, typer.Option(help="Build a whole index too, and again with 1 % of it changed.")
+    ] = True,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Embed the chunks of documents: our embedder and sentence-transformers', in the same run."""
+    from ..ingest_bench import bench_ingest, read_documents
+    from ..retrieval import Query
+
+    asked = read_rows(queries, Query) if queries else []
+    documents = read_documents(texts, limit_documents)
+    from assistant.settings import load_settings
+
+    report = bench_ingest(documents, asked, load_settings(), n, _told, build=build)
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(*tables.of_ingest(report))
+
+
+def _told(step: str) -> None:
+    screen.log(step, "career-eval")
+
+
 @app.command()
 def systems(
     judge: JudgeName = None,

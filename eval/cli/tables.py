@@ -58,6 +58,64 @@ def of_retrieval(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def of_search(report: Mapping[str, Any]) -> list[Table]:
+    """How fast the nearest vectors are found, what that takes, and what there is to say."""
+    tables = []
+    notes = new("Notes", "", "n", "")
+    by_size: dict[int, list[Mapping[str, Any]]] = {}
+    for row in report["rows"]:
+        by_size.setdefault(row["n"], []).append(row)
+    for n, rows in by_size.items():
+        measured = [row for row in rows if "batch" in row]
+        told = f"{n:,} vectors ({measured[0]['vectors']})" if measured else f"{n:,} vectors"
+        speed = new(f"Search in {told}", "", "batch", *(column for column, _ in _SPEED))
+        costs = new(f"What it takes, {n:,} vectors", "", *(column for column, _ in _COSTS))
+        for row in measured:
+            speed.add_row(row["arm"], str(row["batch"]), *(number(row[key]) for _, key in _SPEED))
+            if row["batch"] == 1:
+                costs.add_row(row["arm"], *(number(row[key]) for _, key in _COSTS))
+        for row in rows:
+            if row["note"] and row.get("batch", 1) == 1:
+                notes.add_row(row["arm"], f"{n:,}", row["note"])
+        tables += [speed, costs] if measured else []
+    cpu = report["machine"]["cpu"]
+    notes.add_row("all", "", f"tuned to recall@10 {report['recall_target']:g}; on {cpu}")
+    return [*tables, notes]
+
+
+_SPEED = (
+    ("p50 ms", "p50_ms"),
+    ("p99 ms", "p99_ms"),
+    ("queries/s", "queries_per_s"),
+    ("recall@10", "recall_at_10"),
+)
+_COSTS = (
+    ("build s", "build_s"),
+    ("open ms", "open_ms"),
+    ("RSS MB", "rss_mb"),
+    ("disk MB", "disk_mb"),
+    ("add ms", "add_ms"),
+    ("remove ms", "remove_ms"),
+    ("1 % ms", "filter_ms"),
+    ("1 % recall", "filter_recall_at_10"),
+)
+
+
+def of_ingest(report: Mapping[str, Any]) -> list[Table]:
+    """How fast chunks are embedded, and what a whole index takes."""
+    keys = ("chunks_per_s", "ratio", "smallest_cosine", "recall_at_10")
+    title = f"Embedding {report['chunks']:,} chunks on {report['device']}"
+    speed = new(title, "", "chunks/s", "ratio", "smallest cosine", "recall@10")
+    whole = new("A whole index", "", "chunks", "build s", "changed files", "again s", "share")
+    for row in report["rows"]:
+        if "reingest_share" in row:
+            cells = [number(row[k]) for k in ("build_s", "changed", "reingest_s", "reingest_share")]
+            whole.add_row(row["arm"], str(row["n"]), *cells)
+        else:
+            speed.add_row(row["arm"], *(number(row[key]) for key in keys))
+    return [speed, *([whole] if whole.rows else [])]
+
+
 def of_judge(report: Mapping[str, Any]) -> Table:
     """How far a judge agrees with people."""
     name = report["pairs"]["file"]
