@@ -451,7 +451,7 @@ def test_a_filter_lets_through_what_has_its_metadata(fresh_home: Path) -> None:
     )
     vector = Counting().embed_query("one")
 
-    def ids(found: list[Found]) -> set[str | None]:
+    def ids(found: list[Document]) -> set[str | None]:
         return {document.id for document in found}
 
     for only, expected in [
