@@ -25,15 +25,22 @@ from corpus.errors import CareerError, UsageError
 from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readers import read_paths, supported
 from corpus.sections import Document
-from index.embedder import FEW_TEXTS, Embedder, Floats, best_device, open_embedder
+from index.embedder import (
+    FEW_TEXTS,
+    MANY_TEXTS,
+    Embedder,
+    Floats,
+    best_device,
+    open_embedder,
+)
 from index.models import ModelStore
 
 from .bench import machine
 from .retrieval import Query, scores
 
 THEIRS, OURS, WHOLE = "sentence-transformers defaults", "ours", "ours, whole index"
-_SLICE = 300  # chunks that one of them embeds in a turn, at least: more than numpy takes
-_SLICES = 8
+_SLICE = 3 * MANY_TEXTS // 2  # chunks of a turn, at least: each begins with a choice of precision
+_SLICES = 3
 _CHANGED = 0.01  # share of the files
 _DEPTH = 200  # chunks that a ranking of documents is made from, as in `bench retrieval`
 _REVISION = "\n\nThis page was revised on the first of May.\n"
@@ -84,7 +91,7 @@ def bench_ingest(
         UsageError: the documents have no text, or none is relevant to a query.
     """
     store = ModelStore()
-    embedder = open_embedder(settings.embedder, store, settings.device)
+    embedder = open_embedder(settings.embedder, store, settings.device, settings.precision)
     device = best_device() if settings.device == "auto" else settings.device
     every = passages_of(documents, embedder)
     passages = every[:limit]
@@ -100,7 +107,7 @@ def bench_ingest(
     done = embed_in_turns(passages, arms)
     vectors = theirs.encode([query.query for query in asked]) if asked else None
     rows = [_row(name, done, passages, asked, vectors) for name in arms]
-    rows[1]["precision"] = _told(getattr(embedder, "chosen", None))
+    rows[1]["precision"] = embedder.chosen.to_dict() if embedder.chosen else None
     if build:
         on_step(f"building an index of {len(documents):,} documents, twice")
         rows.append(_whole(documents, len(every), settings, store.folder))
@@ -148,7 +155,7 @@ def embed_in_turns(
 ) -> dict[str, Embedded]:
     """Every passage embedded by every arm, slice by slice, each arm first in its turn.
 
-    A slice is every eighth passage (or so), so that all are alike. What an arm loads and decides
+    A slice is every third passage (or so), so that all are alike. What an arm loads and decides
     the first time is no part of the seconds.
     """
     texts = [passage.text for passage in passages]
@@ -213,11 +220,6 @@ def _open_theirs(folder: Path, device: str) -> Any:
     return SentenceTransformer(str(folder), device=device, local_files_only=True)
 
 
-def _told(chosen: Any) -> Any:
-    """A precision as JSON."""
-    return chosen if chosen is None or isinstance(chosen, (str, int, float, bool)) else str(chosen)
-
-
 def _whole(
     documents: Sequence[Document], chunks: int, settings: Settings, models: Path
 ) -> dict[str, Any]:
@@ -233,6 +235,7 @@ def _whole(
             "models": str(models),
             "embedder": settings.embedder,
             "device": settings.device,
+            "precision": settings.precision,
             "chunks": chunks,
         }
         done = subprocess.run(
@@ -252,7 +255,8 @@ def build_twice(job: Mapping[str, Any]) -> dict[str, Any]:
     """Build an index of a folder in this process's data folder, change some files, build again."""
     from index.build import build
 
-    embedder = open_embedder(job["embedder"], ModelStore(Path(job["models"])), job["device"])
+    store = ModelStore(Path(job["models"]))
+    embedder = open_embedder(job["embedder"], store, job["device"], job["precision"])
     for few in (min(job["chunks"], FEW_TEXTS + 1), 1):  # what both builds need is loaded before
         embedder.embed([f"Text {number}." for number in range(few)])
     texts = Path(job["texts"])
