@@ -10,6 +10,7 @@ between unit vectors they rank as products do, and the codes of lists are more e
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +24,11 @@ from .kernels import Floats, Rows
 KINDS = ("pq", "ivf")
 SMALLEST = 256  # rows below which there is too little to learn codes from
 _TRAINED_ON = 131_072
+_LARGEST = 1.01  # number in a unit vector
 _ADDED = 65_536  # rows at a time
 _QUERIES = 200  # of each of the two sorts that tune an index
 _TIMED = 40
-_K = 10
+TUNED_FOR = 10  # the best so many
 _NEARER = np.float32(0.5)  # questions lie apart from what answers them: halfway between two rows
 _DEPTHS = (50, 100, 150, 200, 300, 400, 600, 800)
 
@@ -48,7 +50,7 @@ class OperatingPoint:
 
     def depth_for(self, k: int) -> int:
         """The rows to look at for the best `k`: more for more, but not as many times more."""
-        return max(2 * k, math.ceil(self.depth * math.sqrt(max(1.0, k / _K))))
+        return max(2 * k, math.ceil(self.depth * math.sqrt(max(1.0, k / TUNED_FOR))))
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,26 @@ def build(vectors: Floats, kind: str, recall: float) -> Approximate:
 
     Where nothing reaches the recall, it looks as far as the ladder goes; the point says what it
     reached.
+
+    Raises:
+        ValueError: they are no unit vectors; of infinite lengths FAISS would end the process.
     """
+    if not all((np.abs(part) <= _LARGEST).all() for part in _parts(vectors)):
+        raise ValueError("vectors to be searched are no unit vectors")
     factory = _factory(kind, *vectors.shape)
     index: Any = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_L2)
+    index.pq.cp.min_points_per_centroid = 1  # of few rows it would warn on stderr
     index.train(_sample(vectors, _TRAINED_ON))
-    for start in range(0, len(vectors), _ADDED):
-        index.add(np.ascontiguousarray(vectors[start : start + _ADDED]))
+    for part in _parts(vectors):
+        index.add(np.ascontiguousarray(part))
     point = _tuned(vectors, kind, index, recall)
     _set_effort(kind, index, point.effort)
     return Approximate(kind, factory, recall, point, index)
+
+
+def _parts(vectors: Floats) -> Iterator[Floats]:
+    for start in range(0, len(vectors), _ADDED):
+        yield vectors[start : start + _ADDED]
 
 
 def _factory(kind: str, n: int, dimension: int) -> str:
@@ -180,9 +193,9 @@ def _trials(vectors: Floats) -> tuple[_Trial, _Trial]:
     own = np.ascontiguousarray(vectors[one])
     apart = _NEARER * own + (1 - _NEARER) * vectors[other]
     apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-12)
-    found = _ranked(vectors, own, _K + 1)
-    others = np.stack([row[row != at][:_K] for row, at in zip(found, one, strict=True)])
-    return _Trial(own, others), _Trial(apart, _ranked(vectors, apart, _K))
+    found = _ranked(vectors, own, TUNED_FOR + 1)
+    others = np.stack([row[row != at][:TUNED_FOR] for row, at in zip(found, one, strict=True)])
+    return _Trial(own, others), _Trial(apart, _ranked(vectors, apart, TUNED_FOR))
 
 
 def _ranked(vectors: Floats, queries: Floats, k: int) -> Rows:

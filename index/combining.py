@@ -55,23 +55,25 @@ class Combined:
         return mine.found
 
     def _answer(self) -> None:
-        """Search for those who wait, up to a full batch."""
-        with self._list:
-            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        """Search for those who wait and want as many as the first, up to a full batch.
+
+        What one finds must not depend on how deep others look.
+        """
+        with self._list:  # they wait until they are answered: an interruption loses nobody
+            batch = [one for one in self._waiting if one.k == self._waiting[0].k][:MOST]
         try:
             self._search(batch)
         except Exception:
             for one in batch:  # each alone, so that only who asked the impossible is told
                 self._search_alone(one)
         finally:
-            left = [one for one in batch if not one.done]  # interrupted: the next one searches
             with self._list:
-                self._waiting = left + self._waiting
+                self._waiting = [one for one in self._waiting if not one.done]
 
     def _search(self, batch: list[_Waiting]) -> None:
-        scores, ids = self.search(np.stack([w.query for w in batch]), max(w.k for w in batch))
+        scores, ids = self.search(np.stack([w.query for w in batch]), batch[0].k)
         for at, waiting in enumerate(batch):
-            waiting.found = scores[at, : waiting.k], ids[at, : waiting.k]
+            waiting.found = scores[at], ids[at]
         self.batches += 1
         self.queries += len(batch)
 

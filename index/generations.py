@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -197,10 +198,15 @@ def current(name: str) -> Generation:
         if manifest["format"] != FORMAT_VERSION:
             raise IndexForeign(
                 f"index {name!r} has format {manifest['format']}, this program {FORMAT_VERSION}",
-                REBUILD.format(name=name),
+                REBUILD.format(name=name).replace("PATH…", _paths_of(manifest)),
             )
         return Generation(name, folder / pointer["generation"], manifest)
     raise _corrupt(name, f"generation {pointer['generation']} is missing")
+
+
+def _paths_of(manifest: Mapping[str, Any]) -> str:
+    """What an index was built from, as a shell takes it; `PATH…` when that is not known."""
+    return shlex.join(manifest.get("paths") or []) or "PATH…"
 
 
 @contextlib.contextmanager

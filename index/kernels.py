@@ -20,6 +20,7 @@ Flags = NDArray[np.bool_]
 
 _GROUP = 64  # rows that share a maximum
 _BLOCK = 16_384  # rows of one matrix product: their scores stay in the cache
+_GATHERED = 65_536  # rows that are copied at a time
 _FEW = 3  # queries up to here are asked one by one
 _TRIAL = (8_192, 384, 64)  # rows, dimension and queries of the trial between the kernels
 
@@ -35,6 +36,8 @@ def best_rows(
     Only `rows` are looked at when given, and none that `skip` flags: (n,). They come in no order,
     and -1 stands where there are fewer.
     """
+    if not len(queries) or not k:
+        return np.empty((len(queries), k), dtype=np.int64)
     if rows is None and len(queries) <= _FEW:
         return np.stack([_of_one(vectors, query, k, skip) for query in queries])
     if rows is None and skip is None and batch_kernel() == "faiss":
@@ -42,13 +45,37 @@ def best_rows(
     return _of_many(_blocks(vectors, rows, skip), queries, k)
 
 
+def rows_from(
+    vectors: Floats,
+    query: Floats,
+    least: float,
+    *,
+    rows: Rows | None = None,
+    skip: Flags | None = None,
+) -> Rows:
+    """All rows whose product with `query`: (dim,) is `least` or more, as BLAS has it, in order.
+
+    Only `rows` are looked at when given, and none that `skip` flags: (n,).
+    """
+    found = [np.empty(0, dtype=np.int64)]
+    for block, numbers, skipped in _blocks(vectors, rows, skip):
+        good = block @ query >= least
+        places = np.flatnonzero(good if skipped is None else good & ~skipped)
+        found.append(places + numbers if isinstance(numbers, int) else numbers[places])
+    return np.concatenate(found)
+
+
 def products(vectors: Floats, queries: Floats, rows: Rows) -> Floats:
     """The product of each query with its `rows`: (queries, k); -inf where the row is -1.
 
     Equal rows have equal products, wherever they stand: BLAS does not promise that.
     """
-    gathered = vectors[np.maximum(rows, 0)]  # (queries, k, dim)
-    found: Floats = np.einsum("qkd,qd->qk", gathered, queries)
+    found = np.empty(rows.shape, dtype=np.float32)
+    step = max(1, _GATHERED // max(1, len(queries)))
+    for start in range(0, rows.shape[1], step):
+        part = slice(start, start + step)
+        gathered = vectors[np.maximum(rows[:, part], 0)]  # (queries, step, dim)
+        found[:, part] = np.einsum("qkd,qd->qk", gathered, queries)
     found[rows < 0] = -np.inf
     return found
 

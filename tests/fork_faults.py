@@ -2,6 +2,9 @@
 
 Everything is imported and the model is read once; each trial is a fork of this process, so the
 libraries must not start threads (OMP_NUM_THREADS=1). Prints one JSON object.
+
+With a kind of index, segments of a hundred rows are what large ones are else: they are approximate,
+mapped, linked by the next generation and carry deleted rows.
 """
 
 import json
@@ -21,17 +24,20 @@ from tqdm import tqdm
 
 from corpus.errors import IndexBusy, IndexMissing
 from corpus.paths import data_folder
-from index import generations, store
+from index import generations, store, vectors
 from index.build import build, verify
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
+from index.vectors import Plan
 
 REMOVALS = ("os.remove", "os.rmdir")
 TOLD = ("open", "os.mkdir", "os.rename", "os.link", "os.truncate", *REMOVALS)
 
 
-def sweep(scenario: str, embedder: LocalEmbedder, documents: Path) -> dict[str, Any]:
-    """Kill `scenario` at each of its acts on the index folder, then at random times."""
+def sweep(
+    scenario: str, embedder: LocalEmbedder, documents: Path, every: int = 1
+) -> dict[str, Any]:
+    """Kill `scenario` at `every` so many of its acts on the index folder, then at random times."""
     act, first, allowed = scenarios(embedder, documents)[scenario]
     place, saved = generations.index_folder("own"), data_folder() / "saved"
     shutil.copytree(place, saved)
@@ -48,7 +54,7 @@ def sweep(scenario: str, embedder: LocalEmbedder, documents: Path) -> dict[str, 
     forked(act)
     took = time.monotonic() - started
     chance = random.Random(17)
-    trials: list[int | float] = [*range(1, events + 1)]
+    trials: list[int | float] = [*range(1, events + 1, every)]
     trials += [chance.uniform(0, took) for _ in range(5)]
     faults, killed = [], 0
     for trial in trials:
@@ -58,7 +64,7 @@ def sweep(scenario: str, embedder: LocalEmbedder, documents: Path) -> dict[str, 
             forked(lambda: check(embedder, documents, allowed))
         except RuntimeError as error:
             faults.append(f"killed at {trial}: {error}")
-    return {"events": events, "killed": killed, "faults": faults}
+    return {"events": events, "trials": len(trials) - 5, "killed": killed, "faults": faults}
 
 
 def scenarios(
@@ -82,7 +88,7 @@ def check(embedder: LocalEmbedder, documents: Path, allowed: set[str]) -> None:
     assert state in allowed, f"the index is {state}"
     report = build("own", [documents / "new"], embedder)
     assert state_of(embedder) == "new", "the next build did not succeed"
-    left = {path.name for path in generations.index_folder("own").iterdir()}
+    left = {path.name for path in generations.index_folder("own").iterdir()} - {"VERIFIED"}
     assert left == {"CURRENT", "WRITER", report.generation}, f"left over: {left}"
 
 
@@ -93,9 +99,11 @@ def state_of(embedder: LocalEmbedder) -> str:
     except IndexMissing:
         return "none"
     assert set(verify("own").values()) == {"ok"}
-    (hit, *_) = index.search("salary", embedder.embed(["salary"])[0], k=1)
+    vector = embedder.embed(["salary"])[0]
+    (hit, *_) = index.search("salary", vector, k=1)
     state = hit.text.split()[1]
-    texts = [document.text for document in index.documents]
+    assert len(index.nearest(vector, k=1000)) == len(index.chunks)
+    texts = [document.text for document in index.documents if document.source != "many.md"]
     assert len(texts) == 2, texts
     assert all(f"The {state} " in text for text in texts), f"a mixture: {texts}"
     return state
@@ -182,16 +190,22 @@ def race(embedder: LocalEmbedder, documents: Path, writers: int) -> dict[str, An
 
 
 def main() -> None:
-    """Run the trial that the arguments name."""
-    what, documents = sys.argv[1], Path(sys.argv[2])
+    """Run the trial that the arguments name: what, the documents, the kind and how many acts."""
+    what, documents, kind, every = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    if kind != "auto":
+        vectors._REWRITTEN, generations.MAPPED_FROM = 100, 50_000
     # Its own lock is shared between forks: a fork that is killed with it would stop all others.
     tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0
     os.fsync = lambda descriptor: None  # slow, and only a dying machine loses what is not synced
     embedder = open_embedder("all-minilm-l6-v2", ModelStore())
-    build("own", [documents / "old"], embedder)  # reads and imports once what the forks share
+    # It reads and imports once what the forks share.
+    build("own", [documents / "old"], embedder, plan=Plan(kind))
     assert state_of(embedder) == "old"
-    told = race(embedder, documents, 4) if what == "race" else sweep(what, embedder, documents)
+    if what == "race":
+        told = race(embedder, documents, 4)
+    else:
+        told = sweep(what, embedder, documents, every)
     sys.stdout.write(json.dumps(told))
 
 

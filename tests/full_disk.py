@@ -2,6 +2,9 @@
 
 With `tmpfs` this process is alone in a mount namespace and mounts the disk itself; with `limit` no
 file may grow beyond a size instead. Prints one JSON object.
+
+The index is of one kind first and of another then; if that is the same, files are linked.
+Approximate ones are what large ones are else: mapped, and with deleted rows.
 """
 
 import json
@@ -15,10 +18,11 @@ from typing import Any
 
 from corpus.errors import CareerError
 from corpus.paths import data_folder
-from index import generations, store
+from index import generations, store, vectors
 from index.build import build, verify
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
+from index.vectors import Plan
 
 
 def attempt(act: Callable[[], object]) -> str:
@@ -43,7 +47,8 @@ def state(embedder: LocalEmbedder) -> list[str]:
 def strays() -> list[str]:
     """What a failed build left over."""
     folder = generations.index_folder("own")
-    return sorted(p.name for p in folder.iterdir() if p.name.startswith((".building", "CURRENT.")))
+    fleeting = (".building", "CURRENT.", "VERIFIED.")
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith(fleeting))
 
 
 def resize(mode: str, size: int | None) -> None:
@@ -57,23 +62,28 @@ def resize(mode: str, size: int | None) -> None:
 
 
 def main() -> None:
-    """Try growing sizes until one is enough; tell what happened at each."""
+    """Try growing sizes until one is enough; tell what happened at each.
+
+    The arguments: how, the documents before and after, the kinds before and after, and the step.
+    """
     mode, old, new = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    plan_before, plan, step = Plan(sys.argv[4]), Plan(sys.argv[5]), int(sys.argv[6])
+    if plan.kind != "auto":
+        vectors._REWRITTEN, generations.MAPPED_FROM = 100, 50_000
     embedder = open_embedder("all-minilm-l6-v2", ModelStore())
     data_folder().mkdir(parents=True)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if mode == "tmpfs":
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", data_folder()], check=True)
-    build("own", [old], embedder)
+    build("own", [old], embedder, plan=plan_before)
     before = state(embedder)
     files = [path for path in data_folder().rglob("*") if path.is_file()]
     pages = sum(-(-path.stat().st_size // 4096) for path in files)
-    largest = max(path.stat().st_size for path in files)
     trials: list[dict[str, Any]] = []
     while not trials or trials[-1]["told"] != "ok":
-        room = 4096 * (pages + 2 * len(trials)) if mode == "tmpfs" else largest * len(trials) // 8
-        resize(mode, room)
-        told = attempt(lambda: build("own", [new], embedder))
+        room = step * len(trials)
+        resize(mode, room + 4096 * pages if mode == "tmpfs" else room)
+        told = attempt(lambda: build("own", [new], embedder, plan=plan))
         trials.append({"told": told, "state": state(embedder), "strays": strays()})
         resize(mode, None)
         assert len(trials) < 100, trials[-1]
@@ -85,6 +95,7 @@ def main() -> None:
         subprocess.run(["mount", "-o", "remount,rw", data_folder()], check=True)
     build("own", [new], embedder)
     told_last = {"before": before, "trials": trials, "readonly": readonly}
+    told_last["kind"] = generations.current("own").manifest["kind"]
     sys.stdout.write(json.dumps(told_last | {"after": state(embedder), "strays": strays()}))
 
 

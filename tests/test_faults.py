@@ -1,7 +1,7 @@
 """What goes wrong is told in one line, damages nothing and is mended by the command it names.
 
-Bad input, damaged and foreign indexes, full disks, kills at every act of a build, racing writers,
-a taken port, models that are not there.
+Bad input, damaged and foreign indexes of every kind, full disks, kills at every act of a build,
+racing writers, a taken port, models that are not there.
 """
 
 import hashlib
@@ -18,12 +18,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import EMBEDDER, ROOT, Career, Ran, started
 
-from index import generations
-from index.build import build, verify
-from index.embedder import LocalEmbedder
+from corpus.errors import IndexCorrupt
+from index import generations, store, vectors
+from index.build import build, update, verify
+from index.embedder import LocalEmbedder, Progress
+from index.vectors import Plan
 
 # Forks of one process share what it has imported; none of its libraries may have started threads.
 FORKING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -44,6 +47,47 @@ def generation(fresh_home: Path, folder: Path, embedder: LocalEmbedder) -> Path:
     """The folder of the only generation of an index `own`."""
     build("own", [folder], embedder)
     return generations.current("own").folder
+
+
+def write_many(place: Path) -> None:
+    """Enough chunks for an approximate index, of which only twenty differ: quick to embed."""
+    sections = (f"## {n % 20}\n\nTerm {n % 20} is kept.\n\n" for n in range(260))
+    (place / "many.md").write_text("# Terms\n\n" + "".join(sections))
+
+
+@pytest.fixture(scope="module")
+def indexes(
+    home: Path, embedder: LocalEmbedder, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A folder with an index of each kind, which has what only large ones have.
+
+    The first of its two segments is kept as it was, with a deleted row.
+    """
+    place = tmp_path_factory.mktemp("many")
+    write_many(place)
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "_REWRITTEN", 100)
+        for kind in ("exact", "pq", "ivf"):
+            patch.setenv("CAREER_HOME", str(tmp_path_factory.mktemp(kind)))
+            (place / "gone.md").write_text("This was removed.\n")
+            build(kind, [place], embedder, plan=Plan(kind))
+            (place / "gone.md").unlink()
+            (place / "pay.md").write_text("The salary is good.\n")
+            update(kind, embedder)
+            (place / "pay.md").unlink()
+            folders[kind] = generations.index_folder(kind)
+    return folders
+
+
+@pytest.fixture
+def large(request: pytest.FixtureRequest, fresh_home: Path, indexes: dict[str, Path]) -> Path:
+    """The generation of an index `own` that is a copy of that of a kind, which is the parameter."""
+    shutil.copytree(indexes[request.param], generations.index_folder("own"))
+    return generations.current("own").folder
+
+
+every_kind = pytest.mark.parametrize("large", ["exact", "pq", "ivf"], indirect=True)
 
 
 def error_of(ran: Ran) -> dict[str, str]:
@@ -161,11 +205,33 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def test_damage_to_any_file_is_found_before_the_file_is_used(
     damage: str, generation: Path, career: Career
 ) -> None:
-    files = [generation.parent / "CURRENT", *(p for p in generation.rglob("*") if p.is_file())]
-    assert len(files) == 11
-    for file in files:
+    assert len(files_of(generation)) == 11
+    damage_must_be_found(generation, DAMAGES[damage], career)
+
+
+@every_kind
+@pytest.mark.parametrize("damage", ["a flipped bit", "half of it"])
+def test_damage_is_found_in_indexes_of_every_kind(damage: str, large: Path, career: Career) -> None:
+    names = {file.name for file in (large / "vectors").iterdir()} - {"000001.faiss"}
+    assert names == {
+        *("000001.ids.i64", "000001.vectors.f32"),
+        *("000002.ids.i64", "000002.vectors.f32"),
+        "deleted.i64",
+    }
+    damage_must_be_found(large, DAMAGES[damage], career)
+
+
+def files_of(generation: Path) -> list[Path]:
+    """Every file of an index but the one that its writers lock."""
+    return [generation.parent / "CURRENT", *(p for p in generation.rglob("*") if p.is_file())]
+
+
+def damage_must_be_found(
+    generation: Path, damage: Callable[[bytes], bytes], career: Career
+) -> None:
+    for file in files_of(generation):
         whole = file.read_bytes()
-        broken = DAMAGES[damage](whole)
+        broken = damage(whole)
         assert broken != whole
         file.write_bytes(broken)
         ran = career.here("search", "salary", "--index", "own", "--json")
@@ -184,11 +250,30 @@ def test_a_missing_or_swapped_file_is_damage_too(
 ) -> None:
     (folder / "more.md").write_text("More of it.\n")
     build("other", [folder], embedder)
-    other = generations.current("other").folder
+    swap_and_miss(generation, generations.current("other").folder, career)
+
+
+@every_kind
+def test_a_missing_or_swapped_file_is_damage_in_indexes_of_every_kind(
+    large: Path, indexes: dict[str, Path], career: Career, embedder: LocalEmbedder, tmp_path: Path
+) -> None:
+    """The other files are those of another kind, or of the same one after one more update."""
+    (tmp_path / "more.md").write_text("More of it.\n")
+    shutil.copytree(large.parent, generations.index_folder("other"))
+    build("other", [tmp_path], embedder)
+    swap_and_miss(large, generations.current("other").folder, career)
+    first, second = (large / "vectors" / f"00000{n}.ids.i64" for n in (1, 2))
+    whole = first.read_bytes(), second.read_bytes()
+    first.write_bytes(whole[1]), second.write_bytes(whole[0])
+    ran = career.here("search", "salary", "--index", "own", "--json")
+    assert error_of(ran)["code"] == "index_corrupt", "files of two segments are swapped"
+
+
+def swap_and_miss(generation: Path, other: Path, career: Career) -> None:
     for file in sorted(path for path in generation.rglob("*") if path.is_file()):
         whole = file.read_bytes()
         twin = other / file.relative_to(generation)
-        if twin.read_bytes() != whole:
+        if twin.exists() and twin.read_bytes() != whole:
             shutil.copy(twin, file)
             ran = career.here("search", "salary", "--index", "own", "--json")
             assert error_of(ran)["code"] == "index_corrupt", f"{file} of another index"
@@ -201,10 +286,12 @@ def test_a_missing_or_swapped_file_is_damage_too(
         file.rmdir()
         file.write_bytes(whole)
     pointer = generation.parent / "CURRENT"
+    before = pointer.read_bytes()
     pointer.write_bytes((other.parent / "CURRENT").read_bytes())
     assert career.here("search", "salary", "--index", "own").code == 5
     pointer.unlink()
     assert career.here("search", "salary", "--index", "own").code == 3
+    pointer.write_bytes(before)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +307,189 @@ def test_a_damaged_index_is_rebuilt_by_the_command_that_the_error_names(
     assert ran.json["embedded"] == ran.json["chunks"], "nothing of a damaged index is kept"
     assert career.here("index", "verify", "--index", "own").code == 0
     assert len(list(generation.parent.glob("gen-*"))) == 1
+
+
+@pytest.mark.parametrize("large", ["pq", "ivf"], indirect=True)
+@pytest.mark.parametrize("name", ["000001.faiss", "000001.vectors.f32", "deleted.i64"])
+def test_a_damaged_index_is_rebuilt_as_the_kind_that_it_was(
+    name: str, large: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    kind = generations.current("own").manifest["kind"]
+    write_many(tmp_path)
+    (large / "vectors" / name).write_bytes(b"damaged")
+    report = build("own", [tmp_path], embedder)
+    assert report.embedded == report.chunks, "nothing of a damaged index is kept"
+    assert set(verify("own").values()) == {"ok"}
+    manifest = generations.current("own").manifest
+    assert (manifest["kind"], manifest["vectors"]["deleted"]) == (kind, 0)
+
+
+# --- large files, which are mapped and not hashed at every opening
+
+
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Files of a kilobyte and segments of a hundred rows are large; which files were hashed."""
+    hashed: list[str] = []
+
+    def noted(path: Path) -> str:
+        if path.suffix in (".faiss", ".i64", ".f32"):
+            hashed.append(path.name)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(vectors, "_REWRITTEN", 100)
+    monkeypatch.setattr(generations, "MAPPED_FROM", 1000)
+    monkeypatch.setattr(generations, "_sha256", noted)
+    return hashed
+
+
+LARGE = ["000001.faiss", "000001.ids.i64", "000001.vectors.f32", "000002.vectors.f32"]
+
+
+def opened(embedder: LocalEmbedder) -> store.Index:
+    return store.open_generation(generations.current("own"), embedder)
+
+
+@every_kind
+def test_large_files_are_hashed_once_and_again_when_they_seem_to_have_changed(
+    large: Path, mapped: list[str], embedder: LocalEmbedder
+) -> None:
+    files = [name for name in LARGE if (large / "vectors" / name).exists()]
+    for hashed in (files, []):  # a copy has other times and inodes than what was published
+        mapped.clear()
+        assert opened(embedder).nearest(embedder.embed(["salary"])[0], k=1)[0].chunk
+        assert sorted(mapped) == hashed
+    for name in files:
+        os.utime(large / "vectors" / name)
+        for hashed in ([name], []):
+            mapped.clear()
+            opened(embedder)
+            assert mapped == hashed
+
+
+@every_kind
+@pytest.mark.parametrize("damage", ["a flipped bit", "one byte more", "one byte less", "zeros"])
+def test_a_large_file_that_changed_is_refused(
+    damage: str, large: Path, mapped: list[str], embedder: LocalEmbedder
+) -> None:
+    opened(embedder)
+    for name in LARGE:
+        file = large / "vectors" / name
+        if file.exists():
+            whole = file.read_bytes()
+            file.write_bytes(DAMAGES[damage](whole))
+            for _ in range(2):  # it is not remembered as good
+                with pytest.raises(IndexCorrupt, match=name):
+                    opened(embedder)
+            file.write_bytes(whole)
+            opened(embedder)
+
+
+STAMPS: dict[str, Callable[[Path], object]] = {
+    "none": lambda file: file.unlink(),
+    "nothing": lambda file: file.write_bytes(b""),
+    "no JSON": lambda file: file.write_bytes(b"\xff{"),
+    "a list": lambda file: file.write_bytes(b"[1, 2]"),
+    "other values": lambda file: file.write_text(
+        json.dumps(dict.fromkeys(json.loads(file.read_bytes()), "good"))
+    ),
+    "others' stamps": lambda file: file.write_text(
+        json.dumps({key: [1, 2, 3] for key in json.loads(file.read_bytes())})
+    ),
+    "a folder": lambda file: file.rename(file.with_name("old")).with_name("VERIFIED").mkdir(),
+}
+
+
+@pytest.mark.parametrize("large", ["pq"], indirect=True)
+@pytest.mark.parametrize("stamps", STAMPS)
+def test_unreadable_stamps_only_cost_a_hashing(
+    stamps: str, large: Path, mapped: list[str], embedder: LocalEmbedder
+) -> None:
+    opened(embedder)
+    STAMPS[stamps](large.parent / "VERIFIED")
+    mapped.clear()
+    opened(embedder)
+    assert sorted(mapped) == LARGE
+    mapped.clear()
+    opened(embedder)
+    assert sorted(mapped) == (LARGE if stamps == "a folder" else [])
+    (large / "vectors" / LARGE[2]).write_bytes(b"damaged")
+    with pytest.raises(IndexCorrupt):
+        opened(embedder)
+
+
+def changed_unseen(file: Path) -> None:
+    """Flip a bit of `file` as a failing disk does: nothing else tells of it."""
+    before = file.stat()
+    with file.open("r+b") as out:
+        out.write(flipped(file.read_bytes()))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@every_kind
+def test_verify_finds_a_change_that_no_stamp_tells_of_and_a_build_mends_it(
+    large: Path, mapped: list[str], embedder: LocalEmbedder, tmp_path: Path, career: Career
+) -> None:
+    write_many(tmp_path)
+    opened(embedder)
+    changed_unseen(large / "vectors" / LARGE[2])
+    opened(embedder)
+    ran = career.here("index", "verify", "--index", "own", "--json")
+    assert ran.code == 5
+    assert "000001.vectors.f32 is not the file" in str(ran.json)
+    build("own", [tmp_path], embedder)
+    assert set(verify("own").values()) == {"ok"}
+    held = store.read(generations.current("own"))
+    assert np.abs(held.matrix - embedder.embed(held.texts())).max() <= 1e-5
+
+
+@every_kind
+def test_a_large_file_that_is_damaged_while_an_index_is_built_is_found(
+    large: Path, mapped: list[str], embedder: LocalEmbedder, tmp_path: Path
+) -> None:
+    """The next generation links it, and did not read it again."""
+    write_many(tmp_path)
+    (tmp_path / "more.md").write_text("More of it.\n")
+    opened(embedder)
+
+    def damage(progress: Progress) -> None:
+        file = large / "vectors" / LARGE[2]
+        file.write_bytes(flipped(file.read_bytes()))
+
+    build("own", [tmp_path], embedder, damage)
+    with pytest.raises(IndexCorrupt, match="is not the file that was published"):
+        opened(embedder)
+
+
+@pytest.mark.parametrize("large", ["pq"], indirect=True)
+def test_a_large_file_that_changes_while_it_is_hashed_is_not_taken_for_good(
+    large: Path, mapped: list[str], embedder: LocalEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed_after(path: Path) -> str:
+        data = path.read_bytes()
+        path.write_bytes(flipped(data))
+        return hashlib.sha256(data).hexdigest()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generations, "_sha256", changed_after)
+        opened(embedder)
+    with pytest.raises(IndexCorrupt):
+        opened(embedder)
+
+
+@every_kind
+def test_readers_keep_the_large_files_of_a_generation_that_was_replaced(
+    large: Path, mapped: list[str], embedder: LocalEmbedder, tmp_path: Path
+) -> None:
+    reader, query = opened(embedder), embedder.embed(["salary of a term"])[0]
+    before = reader.nearest(query, k=300)
+    assert any(isinstance(s.vectors.base, np.memmap) for s in reader._vectors.segments)
+    (tmp_path / "other.md").write_text("Something else.\n")
+    for _ in range(2):
+        build("own", [tmp_path], embedder)
+    assert not reader.generation.folder.exists()
+    assert reader.nearest(query, k=300) == before
+    assert len(opened(embedder).nearest(query, k=300)) == 1
 
 
 def test_an_index_of_another_embedder_is_refused_by_name_and_rebuilt(
@@ -262,9 +532,19 @@ def test_an_index_of_another_format_is_refused(generation: Path, career: Career)
 # --- disks, kills and races
 
 
-@pytest.mark.parametrize(("mode", "code"), [("tmpfs", "disk"), ("limit", "machine")])
+@pytest.mark.parametrize(
+    ("mode", "code", "kinds", "step"),
+    [
+        ("tmpfs", "disk", ("auto", "auto"), 8_192),
+        ("limit", "machine", ("auto", "auto"), 3_000),
+        ("tmpfs", "disk", ("pq", "pq"), 16_384),
+        ("tmpfs", "disk", ("exact", "ivf"), 100_000),
+        ("limit", "machine", ("ivf", "ivf"), 8_000),
+        ("limit", "machine", ("exact", "pq"), 60_000),
+    ],
+)
 def test_a_full_disk_is_told_and_the_old_index_still_serves(
-    mode: str, code: str, fresh_home: Path, tmp_path: Path
+    mode: str, code: str, kinds: tuple[str, str], step: int, fresh_home: Path, tmp_path: Path
 ) -> None:
     """With room for ever more of the new index: on a small disk, and below a limit for files."""
     old, new = tmp_path / "old", tmp_path / "new"
@@ -273,7 +553,10 @@ def test_a_full_disk_is_told_and_the_old_index_still_serves(
         for number in range(count):
             lines = [f"The {place.name} salary {n} of {number} is good.\n\n" for n in range(5)]
             (place / f"{number}.md").write_text("".join(lines))
-    command = [sys.executable, str(ROOT / "tests" / "full_disk.py"), mode, str(old), str(new)]
+        if kinds != ("auto", "auto"):
+            write_many(place)
+    disk = [sys.executable, str(ROOT / "tests" / "full_disk.py")]
+    command = [*disk, mode, str(old), str(new), *kinds, str(step)]
     if mode == "tmpfs":
         alone = ["unshare", "--map-root-user", "--mount"]
         mount = [*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
@@ -284,10 +567,11 @@ def test_a_full_disk_is_told_and_the_old_index_still_serves(
     *refused, last = told["trials"]
     assert len(refused) > 2, "the disk was never full"
     for trial in refused:
-        assert trial == {"told": code, "state": ["0.md", "1.md"], "strays": []}
+        assert trial == {"told": code, "state": told["before"], "strays": []}
     assert last["told"] == "ok"
     assert told["readonly"] == ("machine" if mode == "tmpfs" else "")
-    assert len(told["after"]) == 6
+    assert len(told["after"]) - len(told["before"]) == 4
+    assert told["kind"] == ("exact" if kinds[1] == "auto" else kinds[1])
     assert told["strays"] == []
 
 
@@ -325,24 +609,43 @@ def script(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "least"), [("first build", 30), ("rebuild", 40), ("remove", 10)]
+    ("scenario", "kind", "every", "least"),
+    [
+        ("first build", "auto", 1, 30),
+        ("rebuild", "auto", 1, 40),
+        ("remove", "auto", 1, 10),
+        ("rebuild", "exact", 6, 10),
+        ("rebuild", "pq", 4, 10),
+        ("rebuild", "ivf", 6, 10),
+        ("remove", "pq", 3, 5),
+    ],
 )
 def test_killed_at_any_act_one_whole_state_is_left_and_the_next_build_succeeds(
-    scenario: str, least: int, fresh_home: Path, states: Path
+    scenario: str, kind: str, every: int, least: int, fresh_home: Path, states: Path
 ) -> None:
     """SIGKILL at every open, mkdir, rename and remove on the index folder, and at random times."""
-    trials = [sys.executable, str(ROOT / "tests" / "fork_faults.py"), scenario, str(states)]
-    told = json.loads(script(trials))
+    if kind != "auto":
+        write_many(states / "old")
+        write_many(states / "new")
+    told = json.loads(script(forking(scenario, states, kind, every)))
     assert told["faults"] == []
-    assert told["events"] >= least, "the sweep saw too little of what a build does"
-    assert told["killed"] >= told["events"]
+    assert told["trials"] >= least, "the sweep saw too little of what a build does"
+    assert told["killed"] >= told["trials"]
 
 
+def forking(what: str, states: Path, kind: str = "auto", every: int = 1) -> list[str]:
+    program = [sys.executable, str(ROOT / "tests" / "fork_faults.py")]
+    return [*program, what, str(states), kind, str(every)]
+
+
+@pytest.mark.parametrize("kind", ["auto", "pq"])
 def test_of_builds_at_the_same_moment_one_wins_and_the_others_say_so_at_once(
-    fresh_home: Path, states: Path
+    kind: str, fresh_home: Path, states: Path
 ) -> None:
-    race = [sys.executable, str(ROOT / "tests" / "fork_faults.py"), "race", str(states)]
-    told = json.loads(script(race))
+    if kind != "auto":
+        write_many(states / "old")
+        write_many(states / "new")
+    told = json.loads(script(forking("race", states, kind)))
     outcomes = [outcome for outcome, _ in told["told"]]
     assert "published" in outcomes
     assert set(outcomes) <= {"published", "busy"}

@@ -1,7 +1,11 @@
 """The index: what a build keeps and embeds, what is gone when it is deleted, and a stable order."""
 
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +13,18 @@ from pathlib import Path
 import bm25s
 import numpy as np
 import pytest
+from conftest import ROOT
+from test_embedder import Hashing
 
 from corpus.chunks import chunk_document, embedding_text
 from corpus.errors import IndexMissing, UsageError
 from corpus.paths import SHIPPED_DOCUMENTS, data_folder
-from index import generations, store
+from index import generations, store, vectors
 from index.build import build, recorded_paths, update, verify
-from index.embedder import LocalEmbedder, Progress
+from index.embedder import Embedder, LocalEmbedder, Progress
+from index.filters import Filter
 from index.store import RRF_K, Hit, Index
+from index.vectors import Plan
 
 QUERIES = (
     "Which degree does the role ask for?",
@@ -45,11 +53,11 @@ def shipped(home: Path, embedder: LocalEmbedder) -> Index:
     return opened("default", embedder)
 
 
-def opened(name: str, embedder: LocalEmbedder) -> Index:
+def opened(name: str, embedder: Embedder) -> Index:
     return store.open_generation(generations.current(name), embedder)
 
 
-def found(index: Index, embedder: LocalEmbedder, query: str, k: int = 10) -> list[Hit]:
+def found(index: Index, embedder: Embedder, query: str, k: int = 10) -> list[Hit]:
     return index.search(query, embedder.embed([query])[0], k=k)
 
 
@@ -108,6 +116,61 @@ def test_only_what_changed_is_embedded(
     assert report.generation > again.generation > first.generation
 
 
+def test_of_a_changed_document_only_the_changed_section_is_embedded(
+    fresh_home: Path, tmp_path: Path, embedder: LocalEmbedder
+) -> None:
+    file, sections = tmp_path / "pay.md", ["Salary is good.", "Bonus is paid.", "Leave is long."]
+    for changed in (None, 1, 2, 0):
+        if changed is not None:
+            sections[changed] = sections[changed].replace("is", "was")
+        parts = (f"## Part {at}\n\n{text}\n\n" for at, text in enumerate(sections))
+        file.write_text("# Pay\n\n" + "".join(parts))
+        report = build("own", [file], embedder)
+        assert report.embedded == (3 if changed is None else 1)
+        held = content("own")
+        assert np.abs(held.matrix - embedder.embed(held.texts())).max() <= 1e-5
+
+
+def write_sections(file: Path, count: int) -> None:
+    """A document of `count` sections, no two with the same text."""
+    parts = (f"## Part {n}\n\nTerm {n} of {n * n} is kept.\n\n" for n in range(count))
+    file.write_text("# Terms\n\n" + "".join(parts))
+
+
+def test_a_build_that_was_killed_goes_on_from_what_it_had_embedded(
+    fresh_home: Path, tmp_path: Path
+) -> None:
+    write_sections(tmp_path / "many.md", 700)
+    program = f"""
+import os
+from pathlib import Path
+from index.build import build
+from index.vectors import Plan
+from test_embedder import Hashing
+
+class Killed(Hashing):
+    def embed(self, texts, on_progress=None):
+        if self.asked:
+            os.kill(os.getpid(), {int(signal.SIGKILL)})
+        return super().embed(texts, on_progress)
+
+build("own", [Path({str(tmp_path / "many.md")!r})], Killed(), plan=Plan("pq"))
+"""
+    env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    done = subprocess.run([sys.executable, "-c", program], env=env)
+    assert done.returncode == -signal.SIGKILL
+    assert generations.index_names() == []
+    journal = generations.index_folder("own") / "EMBEDDED"
+    assert journal.exists()
+    again = Hashing()
+    report = build("own", [tmp_path / "many.md"], again, plan=Plan("pq"))
+    assert (report.chunks, len(again.asked)) == (700, 700 - 512)
+    held = content("own")
+    assert (held.matrix == Hashing().embed(held.texts())).all()
+    assert generations.current("own").manifest["kind"] == "pq"
+    assert not journal.exists()
+
+
 def test_progress_tells_of_every_text(
     fresh_home: Path, folder: Path, embedder: LocalEmbedder
 ) -> None:
@@ -132,9 +195,33 @@ def test_incremental_builds_equal_a_clean_one(
             generations.remove("clean")
 
 
+@pytest.mark.parametrize("kind", ["exact", "pq", "ivf"])
+@pytest.mark.parametrize("rewritten", [100, 65_536])
+def test_incremental_builds_of_every_kind_equal_a_clean_one(
+    kind: str, rewritten: int, fresh_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what is deleted stays in a segment for a time or its other rows are written anew."""
+    monkeypatch.setattr(vectors, "_REWRITTEN", rewritten)
+    place, chance, embedder = tmp_path / "documents", random.Random(3), Hashing()
+    place.mkdir()
+    write_sections(place / "many.md", 300)
+    deleted = 0
+    for step in range(8):
+        _change(place, chance)
+        build("grown", [place], embedder, plan=Plan(kind))
+        manifest = generations.current("grown").manifest
+        assert manifest["kind"] == kind
+        deleted += manifest["vectors"]["deleted"]
+        if step % 2:
+            build("clean", [place], embedder, plan=Plan(kind))
+            _same(embedder, exact=True)
+            generations.remove("clean")
+    assert bool(deleted) == (rewritten == 100)
+
+
 def _change(place: Path, chance: random.Random) -> None:
     """Add, change, rename or delete a document; one is always left."""
-    files = sorted(place.iterdir())
+    files = sorted(file for file in place.iterdir() if file.name != "many.md")
     act = chance.choice(["add", "change", "rename", "delete"]) if len(files) > 1 else "add"
     target = chance.choice(files) if files else place
     if act == "delete":
@@ -148,7 +235,8 @@ def _change(place: Path, chance: random.Random) -> None:
         file.write_text(f"## {chance.choice(WORDS)}\n\n" + "\n\n".join(parts))
 
 
-def _same(embedder: LocalEmbedder) -> None:
+def _same(embedder: Embedder, *, exact: bool = False) -> None:
+    """Nothing, if the indexes hold and find the same; approximate ones when all is compared."""
     grown, clean = content("grown"), content("clean")
     assert grown.documents == clean.documents
     assert [(e.chunk, e.before) for e in grown.entries] == [
@@ -158,7 +246,13 @@ def _same(embedder: LocalEmbedder) -> None:
     one, other = opened("grown", embedder), opened("clean", embedder)
     assert one.fingerprint == other.fingerprint
     for query in QUERIES:
-        hits, expected = found(one, embedder, query), found(other, embedder, query)
+        if exact:
+            vector = embedder.embed([query])[0]
+            hits, expected = (index.nearest(vector, k=400, exact=True) for index in (one, other))
+            near = one.nearest(vector, k=10)
+            assert len({h.chunk for h in near} & {h.chunk for h in expected[:10]}) >= 8
+        else:
+            hits, expected = found(one, embedder, query), found(other, embedder, query)
         assert [h.chunk for h in hits] == [h.chunk for h in expected]
 
 
@@ -316,6 +410,104 @@ def test_hits_are_the_stored_characters(shipped: Index, embedder: LocalEmbedder)
     ).read_text("utf-8")
     with pytest.raises(IndexMissing, match="no source"):
         shipped.document("nope.md")
+
+
+# --- filters
+
+
+FILTERS: dict[str, tuple[Filter, Callable[[str, str], bool]]] = {
+    "nothing asked": (Filter(), lambda source, section: True),
+    "one source": (Filter(("us/a.md",)), lambda source, section: source == "us/a.md"),
+    "a pattern": (Filter(("us/*",)), lambda source, section: source.startswith("us/")),
+    "two patterns": (Filter(("us/a*", "?e/b.md")), lambda s, _: s in ("us/a.md", "de/b.md")),
+    "a section": (Filter(section=("leave",)), lambda source, section: section == "Leave"),
+    "above it": (Filter(section=("Pay",)), lambda source, section: section != "Leave"),
+    "a path": (Filter(section=("PAY", "bonus")), lambda s, section: section == "Pay > Bonus"),
+    "metadata": (Filter(metadata={"team": "b"}), lambda source, _: source.endswith("b.md")),
+    "the source as metadata": (Filter(metadata={"source": "de/a.md"}), lambda s, _: s == "de/a.md"),
+    "all of it": (
+        Filter(("us/*",), ("Bonus",), {"team": "a"}),
+        lambda source, section: (source, section) == ("us/a.md", "Pay > Bonus"),
+    ),
+    "an unknown source": (Filter(("US/*",)), lambda source, section: False),
+    "half a name": (Filter(("us/a",)), lambda source, section: False),
+    "an unknown section": (Filter(section=("Pay", "Leave")), lambda source, section: False),
+    "another value": (Filter(metadata={"team": "A"}), lambda source, section: False),
+    "an unknown key": (Filter(metadata={"tam": "a"}), lambda source, section: False),
+    "no document has both": (
+        Filter(("us/a.md",), metadata={"team": "b"}),
+        lambda source, section: False,
+    ),
+}
+
+
+@pytest.fixture(params=["exact", "pq", "ivf"])
+def teams(request: pytest.FixtureRequest, fresh_home: Path, tmp_path: Path) -> Index:
+    """An index of each kind with four documents of which each has sections, country and team."""
+    for country in ("us", "de"):
+        (tmp_path / "teams" / country).mkdir(parents=True)
+        for team in ("a", "b"):
+            lines = [f"---\nteam: {team}\n---\n"]
+            for n in range(30):  # they repeat, so that all are chunks of their own
+                lines.append(f"# Pay\n\nSalary {n} in {country}.\n\n## Bonus\n\nBonus {n}.\n")
+                lines.append(f"# Leave\n\nLeave {n} of team {team}.\n")
+            (tmp_path / "teams" / country / f"{team}.md").write_text("\n".join(lines))
+    build("own", [tmp_path / "teams"], Hashing(), plan=Plan(request.param))
+    assert generations.current("own").manifest["kind"] == request.param
+    return opened("own", Hashing())
+
+
+def test_a_filter_finds_all_that_it_lets_through_and_nothing_else(teams: Index) -> None:
+    """In the order and with the scores that they have among all, however they are searched."""
+    query, vector = "bonus and leave and salary 7", Hashing().embed(["bonus"])[0]
+    everything = teams.nearest(vector, k=1000, exact=True)
+    assert len(everything) == len(teams.chunks) == 360
+    for name, (only, fits) in FILTERS.items():
+        expected = [h for h in everything if fits(h.chunk.source, " > ".join(h.chunk.section))]
+        for exact in (False, True):
+            hits = teams.nearest(vector, k=1000, only=only, exact=exact)
+            assert [h.chunk for h in hits] == [h.chunk for h in expected], name
+            assert [h.similarity for h in hits] == [h.similarity for h in expected], name
+            assert [h.rank for h in hits] == [*range(1, len(expected) + 1)], name
+            best = teams.nearest(vector, k=5, only=only, exact=exact)
+            assert len({h.chunk for h in best} & {h.chunk for h in expected[:5]}) >= min(
+                4, len(expected)
+            ), name
+        allowed = {h.chunk for h in expected}
+        for dense, lexical in [(True, True), (True, False), (False, True)]:
+            hits = teams.search(
+                query, vector, k=1000, only=only, dense=dense, lexical=lexical, depth=1000
+            )
+            assert {h.chunk for h in hits} <= allowed, name
+            assert not dense or {h.chunk for h in hits} == allowed, name
+            few = teams.search(query, vector, k=5, only=only, dense=dense, lexical=lexical)
+            assert {h.chunk for h in few} <= allowed, name
+            assert len(few) == min(5, len(hits)), name
+
+
+def test_words_are_ranked_among_what_a_filter_lets_through(teams: Index) -> None:
+    vector = Hashing().embed(["x"])[0]
+    alone = teams.search("leave of team a", vector, k=1000, dense=False, depth=1000)
+    only = Filter(("de/*",))
+    hits = teams.search("leave of team a", vector, k=7, dense=False, depth=7, only=only)
+    expected = [h.chunk for h in alone if h.chunk.source.startswith("de/")]
+    assert [h.chunk for h in hits] == expected[:7]
+
+
+@pytest.mark.parametrize("kind", ["exact", "pq", "ivf"])
+def test_when_all_is_compared_the_nearest_are_exact(
+    kind: str, fresh_home: Path, tmp_path: Path
+) -> None:
+    write_sections(tmp_path / "many.md", 600)
+    build("own", [tmp_path / "many.md"], Hashing(), plan=Plan(kind))
+    index, matrix = opened("own", Hashing()), content("own").matrix
+    for query in QUERIES:
+        vector = Hashing().embed([query])[0]
+        best = np.argsort(-(matrix @ vector.astype(np.float64)), kind="stable")[:20]
+        hits = index.nearest(vector, k=20, exact=True)
+        assert [index.chunks.index(hit.chunk) for hit in hits] == best.tolist()
+        assert len(index.nearest(vector, k=10_000)) == 600
+    assert index.nearest(vector, k=0) == []
 
 
 # --- generations
