@@ -9,12 +9,13 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -94,6 +95,15 @@ def unseen(n: int = 200) -> Floats:
 def apart(n: int = 200) -> Floats:
     """Queries halfway between two that are like the rows."""
     return unit(mixture(n, seed=3) + mixture(n, seed=4))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread of FAISS: several wait in a loop, ten times as long where others work too."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 # --- exact search
