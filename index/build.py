@@ -159,7 +159,7 @@ def verify(name: str) -> dict[str, str]:
     results: dict[str, str] = {}
     for file in generation.manifest["files"]:
         try:
-            generation.read(file)
+            generation.check(file)
             results[file] = "ok"
         except IndexCorrupt as error:
             results[file] = error.message
@@ -175,7 +175,7 @@ class _Held:
     documents: tuple[Document, ...] = ()
     entries: tuple[store.Entry, ...] = ()
     vectors: Vectors | None = None
-    folder: Path | None = None
+    generation: generations.Generation | None = None
     precision: dict[str, Any] | None = None
     plan: Plan = AUTOMATIC
 
@@ -221,8 +221,8 @@ def _held(name: str, embedder: Embedder) -> _Held:
     if making == {key: manifest.get(key) for key in making} and _as_precise(embedder, manifest):
         try:
             stored = store.read(generation)
-            folder, precision = generation.folder, manifest["precision"]
-            return _Held(stored.documents, stored.entries, stored.vectors, folder, precision, plan)
+            known = (stored.documents, stored.entries, stored.vectors, generation)
+            return _Held(*known, manifest["precision"], plan)
         except IndexCorrupt:  # perhaps not the documents
             pass
     return _Held(store.read_documents(generation), plan=plan)
@@ -249,10 +249,14 @@ def _write(
     journal = Journal.open(folder / _JOURNAL, identity(embedder))
     stored, embedded = _embed(documents, old, embedder, journal, on_progress)
     stored = replace(stored, vectors=stored.vectors.compacted(plan))
+    if _damaged(old, stored.vectors):
+        old = _Held(old.documents, plan=old.plan)  # nothing of it is used again
+        return _write(name, folder, documents, old, roots, embedder, on_progress, plan)
     precision = journal.precision.to_dict() if journal.precision else old.precision
     manifest = _manifest(stored, roots, embedder) | {"plan": vars(plan), "precision": precision}
+    earlier = old.generation.folder if old.generation else None
     published = generations.publish(
-        name, folder, manifest, lambda target: store.write(target, stored, old.folder)
+        name, folder, manifest, lambda target: store.write(target, stored, earlier)
     )
     journal.remove()
     known, new = _hashes(old.documents), _hashes(documents)
@@ -267,6 +271,23 @@ def _write(
         removed=tuple(s for s in known if s not in new),
         unread=(),
     )
+
+
+def _damaged(old: _Held, new: Vectors) -> bool:
+    """Whether a mapped segment that was copied into a new one is no longer what was published.
+
+    It was opened by its stamp; in its new place the damage would be hashed as good.
+    """
+    if old.vectors is None or old.generation is None:
+        return False
+    kept = {segment.number for segment in new.segments}
+    gone = {segment.number for segment in old.vectors.segments} - kept
+    try:
+        for file in store.vector_files(old.generation, gone):
+            old.generation.check(file)
+    except IndexCorrupt:
+        return True
+    return False
 
 
 def _hashes(documents: Sequence[Document]) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Filter:
 
     def takes_document(self, document: Document) -> bool:
         """Whether something of `document` can be found."""
-        named = not self.sources or any(fnmatchcase(document.source, p) for p in self.sources)
+        named = not self.sources or any(_fits(document.source, p) for p in self.sources)
         known: Mapping[str, Any] = {**document.meta, "source": document.source}
         if document.attached is not None:
             known = document.attached
@@ -39,3 +39,7 @@ class Filter:
         path = [heading.casefold() for heading in chunk.section]
         ends = range(len(path) - len(wanted) + 1)
         return any(path[at : at + len(wanted)] == wanted for at in ends)
+
+
+def _fits(source: str, pattern: str) -> bool:
+    return fnmatchcase(source, pattern.replace("[", "[[]"))  # a bracket is one

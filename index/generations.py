@@ -78,20 +78,27 @@ class Generation:
         """
         import numpy as np
 
-        if self.manifest["files"][file]["bytes"] < MAPPED_FROM:
+        if not self.maps(file):
             return np.frombuffer(self.read(file), dtype=np.uint8)
         path, expected = self.folder / file, self.manifest["files"][file]["sha256"]
         stamps = _Stamps(self.folder.parent)
         try:
-            if not stamps.knows(path, expected):
+            stamp = _stamp(path)  # before it is hashed: what changes meanwhile has another one
+            if not stamps.knows(expected, stamp):
                 self.check(file)
-                stamps.add({expected: path})
+                stamps.add({expected: stamp})
             return np.memmap(path, dtype=np.uint8, mode="r")
         except OSError as error:
             raise _corrupt(self.name, f"{file} is missing or unreadable") from error
 
+    def maps(self, file: str) -> bool:
+        """Whether `file` is so large that it is mapped, and hashed by its stamp."""
+        return bool(self.manifest["files"][file]["bytes"] >= MAPPED_FROM)
+
     def check(self, file: str) -> None:
         """Nothing, when `file` is what was published; it is read anew, piece by piece.
+
+        One that is not is no longer known as verified.
 
         Raises:
             IndexCorrupt: it is missing or changed.
@@ -100,7 +107,9 @@ class Generation:
             found = _sha256(self.folder / file)
         except OSError as error:
             raise _corrupt(self.name, f"{file} is missing or unreadable") from error
-        if found != self.manifest["files"][file]["sha256"]:
+        expected = self.manifest["files"][file]["sha256"]
+        if found != expected:
+            _Stamps(self.folder.parent).forget(expected)
             raise self._changed(file)
 
     def _changed(self, file: str) -> IndexCorrupt:
@@ -117,18 +126,28 @@ class _Stamps:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "VERIFIED"
 
-    def knows(self, path: Path, sha256: str) -> bool:
-        return self._known().get(sha256) == self._stamp(path)
+    def knows(self, sha256: str, stamp: list[int]) -> bool:
+        return self._known().get(sha256) == stamp
 
-    def add(self, files: Mapping[str, Path]) -> None:
-        """Note `files`, by hash, as hashed just now; the oldest are forgotten."""
-        if not files:
-            return
-        known = self._known() | {sha256: self._stamp(path) for sha256, path in files.items()}
+    def add(self, stamps: dict[str, list[int]]) -> None:
+        """Note files, by hash, that were hashed when they had these stamps; the oldest go."""
+        if stamps:
+            self._write(self._known() | stamps)
+
+    def forget(self, sha256: str) -> None:
+        """Have the file of this hash hashed again when it is opened next."""
+        known = self._known()
+        if known.pop(sha256, None) is not None:
+            self._write(known)
+
+    def _write(self, known: Mapping[str, list[int]]) -> None:
         fresh = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
-        with contextlib.suppress(OSError):  # a disk that cannot be written: hashed anew next time
+        try:
             fresh.write_text(json.dumps(dict(list(known.items())[-_STAMPS:])))
             fresh.replace(self._file)
+        except OSError:  # a disk that cannot be written: hashed anew next time
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
 
     def _known(self) -> dict[str, list[int]]:
         try:
@@ -137,10 +156,10 @@ class _Stamps:
             return {}
         return known if isinstance(known, dict) else {}
 
-    @staticmethod
-    def _stamp(path: Path) -> list[int]:
-        state = path.stat()
-        return [state.st_size, state.st_mtime_ns, state.st_ino]
+
+def _stamp(path: Path) -> list[int]:
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns, state.st_ino]
 
 
 def _sha256(path: Path) -> str:
@@ -256,8 +275,7 @@ def publish(
         (building / "manifest.json").write_bytes(data)
         _sync_tree(building)
         building.rename(final)
-        large = (file for file in manifest["files"].items() if file[1]["bytes"] >= MAPPED_FROM)
-        _Stamps(folder).add({described["sha256"]: final / file for file, described in large})
+        _Stamps(folder).add(_hashed_now(final, manifest["files"], known))
         _sync(folder)
         _replace_pointer(folder, final.name, hashlib.sha256(data).hexdigest())
     except BaseException:
@@ -349,6 +367,15 @@ def _describe(folder: Path, known: Mapping[int, str]) -> dict[str, dict[str, Any
             "bytes": state.st_size,
         }
     return described
+
+
+def _hashed_now(
+    folder: Path, described: Mapping[str, Mapping[str, Any]], known: Mapping[int, str]
+) -> dict[str, list[int]]:
+    """The stamps of large files, by hash; a link that was not hashed keeps the stamp it has."""
+    large = ((folder / file, it) for file, it in described.items() if it["bytes"] >= MAPPED_FROM)
+    stamped = ((it["sha256"], _stamp(path)) for path, it in large)
+    return {sha256: stamp for sha256, stamp in stamped if stamp[2] not in known}
 
 
 def _sync_tree(folder: Path) -> None:

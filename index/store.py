@@ -7,7 +7,7 @@ Search finds chunks both ways and fuses the two rankings by reciprocal rank
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +102,7 @@ class Index:
         self._dense = Combined(stored.vectors.search)
         self._ids = stored.ids
         self._by_id = np.argsort(stored.ids)  # places of chunks, in the order of their ids
+        self._ascending = stored.ids[self._by_id]
         self._words = words
 
     @property
@@ -244,7 +245,7 @@ class Index:
             found = self._vectors.search(vector[None, :], k, allowed=ids_allowed, exact=exact)
             scores, ids = found[0][0], found[1][0]
         scores, ids = scores[ids >= 0], ids[ids >= 0]
-        places = self._by_id[np.searchsorted(self._ids[self._by_id], ids)]
+        places = self._by_id[np.searchsorted(self._ascending, ids)]
         similarities = dict(zip(places.tolist(), scores.tolist(), strict=True))
         ranked = sorted(similarities, key=lambda at: (-similarities[at], at))
         return similarities, ranked
@@ -315,6 +316,18 @@ def read(generation: Generation) -> Stored:
             generation.manifest["vectors"], lambda name: generation.bytes_of(f"{_VECTORS}/{name}")
         ),
     )
+
+
+def vector_files(generation: Generation, segments: Collection[int]) -> list[str]:
+    """The large files of some segments of `generation`."""
+    stems = {f"{number:06d}" for number in segments}
+    return [
+        file
+        for file in generation.manifest["files"]
+        if file.startswith(f"{_VECTORS}/")
+        and Path(file).name.partition(".")[0] in stems
+        and generation.maps(file)
+    ]
 
 
 def read_documents(generation: Generation) -> tuple[Document, ...]:
