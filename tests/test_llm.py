@@ -111,8 +111,8 @@ def test_ctrl_c_at_any_moment_ends_the_request(address: str) -> None:
         for _ in range(60):
             pieces = llm.stream(ASKED, max_tokens=8)
             bell = threading.Timer(dice.uniform(0, 0.03), os.kill, (os.getpid(), signal.SIGUSR1))
-            bell.start()
             with pytest.raises(KeyboardInterrupt):
+                bell.start()
                 listen(pieces)
             bell.join()
             assert all_stopped(), "the model goes on writing for nobody"
