@@ -7,8 +7,8 @@
 
 A file is hashed whenever it is opened; bytes whose hash is not the published one are not parsed.
 Large files are mapped instead of read, and hashed only when their size, time or inode is not that
-of the last time. Only the current generation is kept: what was deleted is gone from the disk.
-Generations share the files of vectors that did not change, as links.
+of the last time. Only the current generation is kept: the text that was deleted is gone from the
+disk. Generations share the files of vectors that did not change, as links.
 """
 
 import contextlib
