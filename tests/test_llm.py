@@ -78,9 +78,10 @@ def all_stopped(seconds: float = 5.0) -> bool:
     return not Writer.writing
 
 
-def listen(pieces: Generator[str, None, None]) -> None:
-    """Take all of `pieces`, and close them whatever happens."""
+def listen(pieces: Generator[str, None, None], bell: threading.Timer) -> None:
+    """Set the `bell`, take all of `pieces`, and close them whatever happens."""
     with closing(pieces):
+        bell.start()
         for _ in pieces:
             pass
 
@@ -112,8 +113,7 @@ def test_ctrl_c_at_any_moment_ends_the_request(address: str) -> None:
             pieces = llm.stream(ASKED, max_tokens=8)
             bell = threading.Timer(dice.uniform(0, 0.03), os.kill, (os.getpid(), signal.SIGUSR1))
             with pytest.raises(KeyboardInterrupt):
-                bell.start()
-                listen(pieces)
+                listen(pieces, bell)
             bell.join()
             assert all_stopped(), "the model goes on writing for nobody"
     finally:
