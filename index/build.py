@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -90,8 +90,6 @@ def change(
     edit: Edit,
     embedder: Embedder,
     on_progress: OnProgress | None = None,
-    *,
-    plan: Plan | None = None,
 ) -> BuildReport | None:
     """Make index `name` hold what `edit` makes of its documents; None when that is the same.
 
@@ -110,7 +108,7 @@ def change(
         documents = tuple(edit(old.documents))
         if _hashes(documents) == _hashes(old.documents):
             return None
-        return _write(name, folder, documents, old, roots, embedder, on_progress, plan)
+        return _write(name, folder, documents, old, roots, embedder, on_progress, None)
 
 
 def update(
@@ -248,10 +246,10 @@ def _write(
     plan = plan or old.plan
     journal = Journal.open(folder / _JOURNAL, identity(embedder))
     stored, embedded = _embed(documents, old, embedder, journal, on_progress)
-    stored = replace(stored, vectors=stored.vectors.compacted(plan))
-    if _damaged(old, stored.vectors):
+    if _damaged(old, stored.vectors.stay(plan)):
         old = _Held(old.documents, plan=old.plan)  # nothing of it is used again
         return _write(name, folder, documents, old, roots, embedder, on_progress, plan)
+    stored = replace(stored, vectors=stored.vectors.compacted(plan))
     precision = journal.precision.to_dict() if journal.precision else old.precision
     manifest = _manifest(stored, roots, embedder) | {"plan": vars(plan), "precision": precision}
     earlier = old.generation.folder if old.generation else None
@@ -273,15 +271,14 @@ def _write(
     )
 
 
-def _damaged(old: _Held, new: Vectors) -> bool:
-    """Whether a mapped segment that was copied into a new one is no longer what was published.
+def _damaged(old: _Held, stay: Collection[int]) -> bool:
+    """Whether a mapped segment that does not `stay`, but is copied, is not what was published.
 
     It was opened by its stamp; in its new place the damage would be hashed as good.
     """
     if old.vectors is None or old.generation is None:
         return False
-    kept = {segment.number for segment in new.segments}
-    gone = {segment.number for segment in old.vectors.segments} - kept
+    gone = {segment.number for segment in old.vectors.segments}.difference(stay)
     try:
         for file in store.vector_files(old.generation, gone):
             old.generation.check(file)

@@ -1,11 +1,10 @@
 """Filters: which documents, sections and metadata a search may find."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from corpus.chunks import Chunk
 from corpus.sections import Document
 
 
@@ -33,10 +32,10 @@ class Filter:
             known = document.attached
         return named and all(k in known and known[k] == v for k, v in self.metadata.items())
 
-    def takes_section(self, chunk: Chunk) -> bool:
-        """Whether the heading path of `chunk` is let through."""
+    def takes_section(self, section: Sequence[str]) -> bool:
+        """Whether a heading path is let through."""
         wanted = [heading.casefold() for heading in self.section]
-        path = [heading.casefold() for heading in chunk.section]
+        path = [heading.casefold() for heading in section]
         ends = range(len(path) - len(wanted) + 1)
         return any(path[at : at + len(wanted)] == wanted for at in ends)
 

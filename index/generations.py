@@ -3,6 +3,7 @@
     <data>/index/<name>/CURRENT            {"generation": "gen-000017", "manifest": SHA-256}
     <data>/index/<name>/gen-000017/        manifest.json and the files that it lists with SHA-256
     <data>/index/<name>/VERIFIED           size, time and inode of large files that were hashed
+    <data>/index/<name>/EMBEDDED           vectors of a build that was interrupted (journal.py)
     <data>/index/<name>/.building-…        a write under way, or one that died; swept by the next
 
 A file is hashed whenever it is opened; bytes whose hash is not the published one are not parsed.

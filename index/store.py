@@ -228,7 +228,8 @@ class Index:
             return None
         sources = {d.source for d in self.documents if only.takes_document(d)}
         sections, of = self._sections
-        takes = [c.source in sources and only.takes_section(c) for c in sections]
+        paths = {path: only.takes_section(path) for path in {c.section for c in sections}}
+        takes = [c.source in sources and paths[c.section] for c in sections]
         flags: Flags = np.asarray(takes, dtype=bool)[of]
         return flags
 

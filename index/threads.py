@@ -12,8 +12,8 @@ from typing import Any
 
 # Kernels of OpenBLAS without AVX2: on a processor that has it they are several times too slow.
 _OLD_KERNELS = frozenset(
-    "generic prescott core2 penryn dunnington atom nehalem barcelona bobcat bulldozer "
-    "sandybridge".split()
+    "generic katmai coppermine northwood prescott banias core2 penryn dunnington atom nehalem "
+    "barcelona bobcat bulldozer sandybridge".split()
 )
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _CPU_INFO = Path("/proc/cpuinfo")

@@ -252,6 +252,8 @@ class Vectors:
     def added(self, vectors: Floats) -> "Vectors":
         """With the unit `vectors`: (n, dim); their ids are `next_id` and those that follow.
 
+        The array may be kept as it is: it must not be written to any more.
+
         Raises:
             ValueError: they have another dimension.
         """
@@ -273,19 +275,34 @@ class Vectors:
 
     def compacted(self, plan: Plan = AUTOMATIC) -> "Vectors":
         """The same vectors in few segments, each searched as `plan` has it."""
-        segments: list[Segment] = []
-        for segment in self.segments:
-            if segment.live:
-                segments.append(_merged((segment,)) if _to_rewrite(segment) else segment)
-            while len(segments) > 1 and segments[-2].live < _RATIO * segments[-1].live:
-                segments[-2:] = [_merged(segments[-2:])]
-        total, number, kept = sum(s.live for s in segments), self.next_number, []
-        for segment in segments:
-            fitted = _fitted(segment, plan.kind_for(segment.live, total), plan.recall)
-            if fitted is not segment or fitted.number < 0:
+        total, number, kept = len(self), self.next_number, []
+        for group in self._groups():
+            whole = group[0] if len(group) == 1 and not _to_rewrite(group[0]) else _merged(group)
+            fitted = _fitted(whole, plan.kind_for(whole.live, total), plan.recall)
+            if fitted is not group[0] or fitted.number < 0:
                 fitted, number = replace(fitted, number=number), number + 1
             kept.append(fitted)
         return replace(self, segments=tuple(kept), next_number=number)
+
+    def stay(self, plan: Plan) -> set[int]:
+        """The numbers of the segments whose files `compacted` leaves as they are."""
+        return {
+            group[0].number
+            for group in self._groups()
+            if len(group) == 1
+            and not _to_rewrite(group[0])
+            and _fits(group[0], plan.kind_for(group[0].live, len(self)), plan.recall)
+        }
+
+    def _groups(self) -> list[list[Segment]]:
+        """The segments that still hold something, those together that are to be one."""
+        groups: list[list[Segment]] = []
+        for segment in self.segments:
+            if segment.live:
+                groups.append([segment])
+            while len(groups) > 1 and _live(groups[-2]) < _RATIO * _live(groups[-1]):
+                groups[-2:] = [groups[-2] + groups[-1]]
+        return groups
 
     def search(
         self, queries: Floats, k: int, *, allowed: Ids | None = None, exact: bool = False
@@ -351,13 +368,22 @@ def _best(scores: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
 
+def _live(segments: Sequence[Segment]) -> int:
+    return sum(segment.live for segment in segments)
+
+
+def _fits(segment: Segment, kind: str, recall: float) -> bool:
+    """Whether `segment` is searched by `kind` already, as well as is wanted."""
+    found = segment.approximate
+    return segment.kind == kind and (found is None or found.target == recall)
+
+
 def _fitted(segment: Segment, kind: str, recall: float) -> Segment:
     """`segment`, searched by `kind`; the same one if it is already."""
-    found = segment.approximate
-    if kind == "exact":
-        return segment if found is None else replace(segment, approximate=None)
-    if found and found.kind == kind and found.target == recall:
+    if _fits(segment, kind, recall):
         return segment
+    if kind == "exact":
+        return replace(segment, approximate=None)
     return replace(segment, approximate=approximate.build(segment.vectors, kind, recall))
 
 
@@ -431,7 +457,7 @@ def _write(file: Path, data: NDArray[Any]) -> None:
 def _touch(matrix: Floats) -> None:
     """Read a byte of every page of a mapped matrix, in the background, where there is room.
 
-    Rows are then compared without a page fault each, which took a third of a query.
+    Rows are then compared without a page fault each.
     """
     with contextlib.suppress(AttributeError, OSError, ValueError):  # a system that does not tell
         if matrix.nbytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import platform
 import pty
 import resource
 import select
@@ -23,6 +24,7 @@ from conftest import ROOT, Career, Ran, started
 from assistant import __version__
 from assistant.answer import ABSTENTION_LANGUAGE
 from assistant.cli import app
+from index import threads
 
 SOURCE = "senior-ai-ml-engineer.md"
 FOREIGN = "日本の給料はいくらですか"  # no model has to write an answer to it
@@ -631,3 +633,22 @@ def until_read(pipe: int, seconds: float = 30.0) -> None:
             return
         time.sleep(0.02)
     pytest.fail("nobody reads the pipe")
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not threads._has_avx2(), reason="old kernels suit old CPUs"
+)
+def test_doctor_tells_when_a_blas_took_kernels_that_waste_the_processor(career: Career) -> None:
+    ran = career("doctor", "--json", env={"OPENBLAS_CORETYPE": "Prescott"})
+    slow = [c for c in ran.json["checks"] if (c["name"], c["state"]) == ("search", "warn")]
+    assert {c["detail"].split()[0] for c in slow} == {"numpy", "faiss_cpu"}
+    assert {c["fix"] for c in slow} == {"set OPENBLAS_CORETYPE=Haswell in the environment"}
+
+
+def test_threads_are_as_many_as_the_container_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_CPU_MAX", tmp_path / "cpu.max")
+    for told, allowed in [("150000 100000", 1), ("max 100000", 1 << 16), ("nonsense", 1 << 16)]:
+        (tmp_path / "cpu.max").write_text(told)
+        assert threads._quota() == allowed

@@ -445,6 +445,27 @@ def test_verify_finds_a_change_that_no_stamp_tells_of_and_a_build_mends_it(
 
 
 @every_kind
+def test_damage_that_no_stamp_tells_of_is_not_copied_into_a_merged_segment(
+    large: Path,
+    mapped: list[str],
+    embedder: LocalEmbedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There it would be hashed as good; all is embedded again instead."""
+    write_many(tmp_path)
+    opened(embedder)
+    changed_unseen(large / "vectors" / LARGE[2])
+    monkeypatch.setattr(vectors, "_RATIO", 10_000)  # whatever is added is merged with all
+    (tmp_path / "more.md").write_text("More of it.\n")
+    report = build("own", [tmp_path], embedder)
+    assert report.embedded == report.chunks
+    assert set(verify("own").values()) == {"ok"}
+    held = store.read(generations.current("own"))
+    assert np.abs(held.matrix - embedder.embed(held.texts())).max() <= 1e-5
+
+
+@every_kind
 def test_a_large_file_that_is_damaged_while_an_index_is_built_is_found(
     large: Path, mapped: list[str], embedder: LocalEmbedder, tmp_path: Path
 ) -> None:

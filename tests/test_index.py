@@ -19,6 +19,7 @@ from test_embedder import Hashing
 from corpus.chunks import chunk_document, embedding_text
 from corpus.errors import IndexMissing, UsageError
 from corpus.paths import SHIPPED_DOCUMENTS, data_folder
+from corpus.sections import Document
 from index import generations, store, vectors
 from index.build import build, recorded_paths, update, verify
 from index.embedder import Embedder, LocalEmbedder, Progress
@@ -483,6 +484,12 @@ def test_a_filter_finds_all_that_it_lets_through_and_nothing_else(teams: Index) 
             few = teams.search(query, vector, k=5, only=only, dense=dense, lexical=lexical)
             assert {h.chunk for h in few} <= allowed, name
             assert len(few) == min(5, len(hits)), name
+
+
+def test_a_bracket_in_a_pattern_is_a_bracket() -> None:
+    only = Filter(sources=("notes[1]*.md",))
+    assert only.takes_document(Document("notes[1] new.md", "x"))
+    assert not only.takes_document(Document("notes1.md", "x"))
 
 
 def test_words_are_ranked_among_what_a_filter_lets_through(teams: Index) -> None:
