@@ -23,13 +23,15 @@ from .kernels import Floats, Rows
 
 KINDS = ("pq", "ivf")
 SMALLEST = 256  # rows below which there is too little to learn codes from
-_TRAINED_ON = 131_072
+_TRAINED_ON = 65_536  # rows, or for many lists as many more as FAISS asks for:
+_TRAINED_ON_PER_LIST = 40
 _LARGEST = 1.01  # number in a unit vector
 _ADDED = 65_536  # rows at a time
 _QUERIES = 200  # of each of the two sorts that tune an index
 _TIMED = 40
 TUNED_FOR = 10  # the best so many
 _NEARER = np.float32(0.5)  # questions lie apart from what answers them: halfway between two rows
+_SHARED_QUERIES, _SHARED_LISTS = 0, 15  # FAISS's numbers for its ways to search lists
 _DEPTHS = (50, 100, 150, 200, 300, 400, 600, 800)
 
 
@@ -64,9 +66,11 @@ class Approximate:
     faiss_index: Any
 
     def candidates(self, queries: Floats, depth: int) -> Rows:
-        """The rows that look nearest, nearest first: (queries, depth), -1 where there are fewer."""
-        rows: Rows = self.faiss_index.search(queries, min(depth, self.faiss_index.ntotal))[1]
-        return rows
+        """The rows that look nearest, nearest first: (queries, depth), -1 where there are fewer.
+
+        Those that look as near as the last one are left out, for others like them may be, too.
+        """
+        return _candidates(self.kind, self.faiss_index, queries, depth)
 
     def to_bytes(self) -> NDArray[np.uint8]:
         """FAISS's own serial form."""
@@ -97,7 +101,8 @@ def build(vectors: Floats, kind: str, recall: float) -> Approximate:
     factory = _factory(kind, *vectors.shape)
     index: Any = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_L2)
     index.pq.cp.min_points_per_centroid = 1  # of few rows it would warn on stderr
-    index.train(_sample(vectors, _TRAINED_ON))
+    lists = index.nlist if kind == "ivf" else 0
+    index.train(_sample(vectors, max(_TRAINED_ON, _TRAINED_ON_PER_LIST * lists)))
     for part in _parts(vectors):
         index.add(np.ascontiguousarray(part))
     point = _tuned(vectors, kind, index, recall)
@@ -125,6 +130,17 @@ def _lists(n: int) -> int:
 def _set_effort(kind: str, index: Any, effort: int) -> None:
     if kind == "ivf":
         index.nprobe = effort
+
+
+def _candidates(kind: str, index: Any, queries: Floats, depth: int) -> Rows:
+    if kind == "ivf":
+        # The lists of one query are shared among the threads; many queries are shared out whole.
+        # Any setting is right for any number: a thread that sets it meanwhile does no harm.
+        index.implem = _SHARED_LISTS if len(queries) == 1 else _SHARED_QUERIES
+    distances, rows = index.search(queries, min(depth, index.ntotal))
+    rows[distances >= distances[:, -1:]] = -1
+    found: Rows = rows
+    return found
 
 
 def _efforts(kind: str, index: Any) -> list[int]:
@@ -156,11 +172,11 @@ def _tuned(vectors: Floats, kind: str, index: Any, recall: float) -> OperatingPo
     deepest = min(_DEPTHS[-1], index.ntotal)
     for effort in _efforts(kind, index):
         _set_effort(kind, index, effort)
-        like, apart_from = (t.recalls(index.search(t.queries, deepest)[1]) for t in trials)
+        like, apart_from = (t.recalls(_candidates(kind, index, t.queries, deepest)) for t in trials)
         good = [depth for depth in _DEPTHS if min(like[depth], apart_from[depth]) >= recall]
         depth = good[0] if good else _DEPTHS[-1]
         recalls = round(like[depth], 4), round(apart_from[depth], 4)
-        ms = _milliseconds(vectors, index, depth, trials[0].queries)
+        ms = _milliseconds(vectors, kind, index, depth, trials[0].queries)
         points.append(OperatingPoint(effort, depth, *recalls, ms))
         if sum(_reaches(point, recall) for point in points) == 2:
             break  # visiting more only takes longer
@@ -174,12 +190,12 @@ def _reaches(point: OperatingPoint, recall: float) -> bool:
     return min(point.recall, point.recall_apart) >= recall
 
 
-def _milliseconds(vectors: Floats, index: Any, depth: int, queries: Floats) -> float:
+def _milliseconds(vectors: Floats, kind: str, index: Any, depth: int, queries: Floats) -> float:
     """The median time of one query, the exact products included."""
     times = []
     for query in queries[:_TIMED]:
         started = time.perf_counter()
-        rows = index.search(query[None, :], min(depth, index.ntotal))[1]
+        rows = _candidates(kind, index, query[None, :], depth)
         kernels.products(vectors, query[None, :], rows)
         times.append(time.perf_counter() - started)
     return round(float(np.median(times)) * 1000, 3)

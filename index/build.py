@@ -19,6 +19,7 @@ from . import generations, store
 from .embedder import Embedder, OnProgress
 from .journal import Journal, embed_with, identity
 from .vectors import AUTOMATIC, Plan, Vectors
+from .words import Words
 
 _NO_VECTOR = -1
 _JOURNAL = "EMBEDDED"  # what a build that was interrupted had embedded
@@ -252,9 +253,10 @@ def _write(
     stored = replace(stored, vectors=stored.vectors.compacted(plan))
     precision = journal.precision.to_dict() if journal.precision else old.precision
     manifest = _manifest(stored, roots, embedder) | {"plan": vars(plan), "precision": precision}
+    words = _words(stored, old)
     earlier = old.generation.folder if old.generation else None
     published = generations.publish(
-        name, folder, manifest, lambda target: store.write(target, stored, earlier)
+        name, folder, manifest, lambda target: store.write(target, stored, words, earlier)
     )
     journal.remove()
     known, new = _hashes(old.documents), _hashes(documents)
@@ -285,6 +287,17 @@ def _damaged(old: _Held, stay: Collection[int]) -> bool:
     except IndexCorrupt:
         return True
     return False
+
+
+def _words(stored: store.Stored, old: _Held) -> Words:
+    """The words of all entries; those of `old` are taken again for what has the same vector."""
+    known = Words.read(old.generation) if old.generation else Words.none()
+    rows = {entry.id: row for row, entry in enumerate(old.entries[: len(known.ends)])}
+    texts = stored.texts()
+    new = [at for at, entry in enumerate(stored.entries) if entry.id not in rows]
+    rows |= {stored.entries[at].id: row for row, at in enumerate(new, len(known.ends))}
+    taken = np.fromiter((rows[entry.id] for entry in stored.entries), np.int64)
+    return known.with_texts([texts[at] for at in new]).taken(taken)
 
 
 def _hashes(documents: Sequence[Document]) -> dict[str, str]:

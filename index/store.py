@@ -4,7 +4,6 @@ Search finds chunks both ways and fuses the two rankings by reciprocal rank
 (Cormack, Clarke & Büttcher 2009).
 """
 
-import io
 import json
 import re
 from collections.abc import Collection, Sequence
@@ -13,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import bm25s
 import numpy as np
-import Stemmer
 
 from corpus.chunks import Chunk
 from corpus.errors import IndexCorrupt, IndexForeign, IndexMissing
@@ -28,20 +25,11 @@ from .generations import Generation, current
 from .kernels import Flags, Rows
 from .threads import settle
 from .vectors import Ids, Vectors
+from .words import Words, WordSearch
 
 RRF_K = 60
 DEPTH = 50  # ranks that each way contributes
 _VECTORS = "vectors"
-BM25_FILES = tuple(
-    f"bm25/{name}"
-    for name in (
-        "data.csc.index.npy",
-        "indices.csc.index.npy",
-        "indptr.csc.index.npy",
-        "params.index.json",
-        "vocab.index.json",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,7 @@ class Stored:
         return self.vectors.rows(self.ids)
 
     def texts(self) -> list[str]:
-        """What was embedded, of each entry."""
+        """What was embedded, of each entry; its words are counted, too."""
         texts = {document.source: document.text for document in self.documents}
         return [e.before + texts[e.chunk.source][e.chunk.start : e.chunk.end] for e in self.entries]
 
@@ -94,7 +82,7 @@ class Stored:
 class Index:
     """An open generation of an index: searched, shown, never changed. Threads may share it."""
 
-    def __init__(self, generation: Generation, stored: Stored, words: bm25s.BM25) -> None:
+    def __init__(self, generation: Generation, stored: Stored, words: WordSearch) -> None:
         self.generation = generation
         self.chunks = tuple(entry.chunk for entry in stored.entries)
         self._documents = {document.source: document for document in stored.documents}
@@ -148,11 +136,7 @@ class Index:
 
     def chunks_with(self, stem: str) -> int:
         """In how many chunks, headings included, words of this stem stand."""
-        column = self._words.vocab_dict.get(stem)
-        if column is None:
-            return 0
-        ends = self._words.scores["indptr"]
-        return int(ends[column + 1] - ends[column])
+        return self._words.chunks_with(stem)
 
     def search(
         self,
@@ -179,7 +163,7 @@ class Index:
             similarities, nearest = self._nearest(vector, depth, allowed, exact=exact)
         rankings = [nearest]
         if lexical:
-            rankings.append(self._with_words(query, depth, allowed))
+            rankings.append(self._words.best(query, depth, allowed))
         scores: dict[int, float] = {}
         for ranking in rankings:
             for rank, at in enumerate(ranking, 1):
@@ -251,20 +235,6 @@ class Index:
         ranked = sorted(similarities, key=lambda at: (-similarities[at], at))
         return similarities, ranked
 
-    def _with_words(self, query: str, depth: int, allowed: Flags | None) -> list[int]:
-        """The chunks that share words with `query`, best first."""
-        tokens = tokenize([query])[0]
-        known = [token for token in tokens if token in self._words.vocab_dict]
-        if not known:
-            return []
-        scores = self._words.get_scores(known)
-        places = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
-        if len(places) > depth:  # sorted are only those that can be among the first
-            least = np.partition(scores[places], len(places) - depth)[len(places) - depth]
-            places = places[scores[places] >= least]
-        best = places[np.argsort(-scores[places], kind="stable")][:depth]
-        return [int(at) for at in best]
-
     def _similarities(self, places: Sequence[int], vector: Floats) -> list[float]:
         if not places:
             return []
@@ -277,31 +247,13 @@ class Index:
         return Hit(rank, score, similarity, chunk, text)
 
 
-def tokenize(texts: Sequence[str]) -> list[list[str]]:
-    """The stemmed words of each text, without English stop words."""
-    tokens: list[list[str]] = bm25s.tokenize(
-        list(texts),
-        token_pattern=r"(?u)\b\w+\b",
-        stopwords="en",
-        stemmer=Stemmer.Stemmer("english"),
-        return_ids=False,
-        show_progress=False,
-    )
-    return tokens
-
-
-def write(folder: Path, stored: Stored, earlier: Path | None = None) -> None:
-    """Write `stored` into `folder`; vectors that are in `earlier`, a generation, are linked."""
+def write(folder: Path, stored: Stored, words: Words, earlier: Path | None = None) -> None:
+    """Write `stored` and its `words` into `folder`; what `earlier`, a generation, has is linked."""
     _write_lines(folder / "documents.jsonl", [_document_to_dict(d) for d in stored.documents])
     _write_lines(folder / "chunks.jsonl", [_entry_to_dict(entry) for entry in stored.entries])
     (folder / _VECTORS).mkdir()
     stored.vectors.write(folder / _VECTORS, earlier / _VECTORS if earlier else None)
-    words = bm25s.BM25()
-    tokens = tokenize(stored.texts())
-    # BM25 divides by the average length, so it needs one token.
-    no_words = [[""]] * max(1, len(tokens))
-    words.index(tokens if any(tokens) else no_words, show_progress=False)
-    words.save(folder / "bm25", show_progress=False)
+    words.write(folder)
 
 
 def read(generation: Generation) -> Stored:
@@ -363,7 +315,7 @@ def open_generation(generation: Generation, embedder: Embedder) -> Index:
     refuse_foreign(generation, embedder)
     settle()
     try:
-        return Index(generation, read(generation), _read_words(generation))
+        return Index(generation, read(generation), WordSearch.read(generation))
     except IndexCorrupt:
         newer = current(generation.name)
         if newer.folder == generation.folder:
@@ -392,24 +344,6 @@ def _no_source(name: str, source: str) -> IndexMissing:
         f"index {name!r} has no source {source!r}",
         f"list the sources with: career index info --index {name}",
     )
-
-
-def _read_words(generation: Generation) -> bm25s.BM25:
-    """BM25 from the checked bytes; `BM25.load` would need them in a folder on a disk with room."""
-    files = {Path(file).name: generation.read(file) for file in BM25_FILES}
-    parameters = json.loads(files["params.index.json"])
-    parameters.pop("version")
-    count = parameters.pop("num_docs")
-    arrays = {
-        name: np.load(io.BytesIO(files[f"{name}.csc.index.npy"]), allow_pickle=False)
-        for name in ("data", "indices", "indptr")
-    }
-    words = bm25s.BM25(**parameters)
-    words.scores = {**arrays, "num_docs": count}
-    words.vocab_dict = json.loads(files["vocab.index.json"])
-    words.unique_token_ids_set = set(words.vocab_dict.values())
-    words.nonoccurrence_array = None
-    return words
 
 
 def _document_to_dict(document: Document) -> dict[str, Any]:

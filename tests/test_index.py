@@ -1,5 +1,6 @@
 """The index: what a build keeps and embeds, what is gone when it is deleted, and a stable order."""
 
+import json
 import os
 import random
 import shutil
@@ -20,7 +21,7 @@ from corpus.chunks import chunk_document, embedding_text
 from corpus.errors import IndexMissing, UsageError
 from corpus.paths import SHIPPED_DOCUMENTS, data_folder
 from corpus.sections import Document
-from index import generations, store, vectors
+from index import generations, store, vectors, words
 from index.build import build, recorded_paths, update, verify
 from index.embedder import Embedder, LocalEmbedder, Progress
 from index.filters import Filter
@@ -375,13 +376,47 @@ def test_lexical_search_is_bm25_over_text_and_headings(
     chunks = chunk_document(document, embedder.count_tokens, limit=limit)
     texts = [embedding_text(document, chunk, embedder.count_tokens, limit) for chunk in chunks]
     reference = bm25s.BM25()
-    reference.index(store.tokenize(texts), show_progress=False)
+    reference.index(words.tokenize(texts), show_progress=False)
     for query in ("pay in Boston", "degree", "deployment and monitoring of models"):
-        scores = reference.get_scores(store.tokenize([query])[0])
+        scores = reference.get_scores(words.tokenize([query])[0])
         best = [int(at) for at in np.argsort(-scores, kind="stable")[:10] if scores[at] > 0]
         hits = shipped.search(query, embedder.embed([query])[0], k=10, dense=False)
         assert [shipped.chunks.index(hit.chunk) for hit in hits] == best
     assert shipped.search("zyxwv", embedder.embed(["zyxwv"])[0], k=10, dense=False) == []
+
+
+def test_words_that_are_kept_between_builds_are_those_of_a_new_build(
+    fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    (folder / "zebra.md").write_text("# Animals\n\nA zebra is striped. A salary is not.\n")
+    build("own", [folder], embedder)
+    (folder / "zebra.md").unlink()
+    (folder / "new.md").write_text("# Tools\n\nPython earns a salary; pythons do not.\n")
+    update("own", embedder)
+    vocabulary = generations.current("own").read("bm25/vocab.index.json")
+    assert b"zebra" not in vocabulary
+    assert b"python" in vocabulary
+    build("anew", [folder], embedder)
+    assert sorted(json.loads(vocabulary)) == sorted(
+        json.loads(generations.current("anew").read("bm25/vocab.index.json"))
+    )
+    kept, anew = (words.WordSearch.read(generations.current(n)) for n in ("own", "anew"))
+    for query in ("salary", "pythons", "python tools earning a salary"):
+        assert kept.best(query, 10, None) == anew.best(query, 10, None) != []
+
+
+@pytest.mark.parametrize("file", ["words.i32", "ends.i64"])
+def test_damaged_words_are_counted_anew_and_no_vector_is(
+    file: str, fresh_home: Path, folder: Path, embedder: LocalEmbedder
+) -> None:
+    build("own", [folder], embedder)
+    damaged = generations.current("own").folder / "bm25" / file
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert "not the file" in verify("own")[f"bm25/{file}"]
+    assert update("own", embedder).embedded == 0
+    assert set(verify("own").values()) == {"ok"}
+    best = opened("own", embedder).search("salary", embedder.embed(["x"])[0], k=1, dense=False)
+    assert "salary" in best[0].text
 
 
 def test_order_is_stable_and_ties_go_to_what_stands_first(
