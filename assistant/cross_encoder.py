@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bert import BertEncoder, Floats, gelu
+from index.bert import BertEncoder, Floats, batches, gelu
 from index.models import ModelStore
 
 BASE = "all-minilm-l6-v2"
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ class CrossEncoder:
     def score_pairs(self, texts: Sequence[tuple[str, str]]) -> Floats:
         """The log-odds for each pair: (len(texts),) float32."""
         pairs = encode(self._tokenizer, texts, self.max_tokens, self.first_tokens)
-        order = sorted(range(len(texts)), key=lambda i: (len(pairs.ids[i]), i))
         scores = np.empty(len(texts), dtype=np.float32)
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
+        for rows in batches(list(map(len, pairs.ids))):
             states = self._encoder.states([pairs.ids[i] for i in rows])
             scores[rows] = self._read(states, [pairs.parts[i] for i in rows])
         return scores

@@ -8,7 +8,7 @@ Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ _ERFC = np.array(
     [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], dtype=np.float32
 )
 _GELU_ROWS = 32
+_BATCH_TOKENS = 512  # enough for a fast product, and little padding
 
 
 class BertEncoder:
@@ -57,10 +58,8 @@ class BertEncoder:
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
         encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(texts)), key=lambda i: (len(encodings[i]), i))
         vectors = np.empty((len(texts), self._dim), dtype=np.float32)
-        for start in range(0, len(order), 16):
-            batch = order[start : start + 16]
+        for batch in batches(list(map(len, encodings))):
             vectors[batch] = self._pooled([encodings[i] for i in batch])
         return vectors
 
@@ -127,6 +126,21 @@ class BertEncoder:
         scaled *= self._weights[f"{name}.weight"]
         scaled += self._weights[f"{name}.bias"]
         return scaled
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The places of texts of so many tokens, those of like length together.
+
+    A batch is padded to its longest; it takes a text as long as it stays small.
+    """
+    batch: list[int] = []
+    for at in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[at] > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(at)
+    if batch:
+        yield batch
 
 
 @lru_cache(maxsize=2)
