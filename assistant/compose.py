@@ -75,10 +75,17 @@ class Composer:
 
 
 def quote_ranges(passage: Passage, spans: Sequence[Span]) -> list[range]:
-    """What is quoted of `passage`: all of it with its lead-in as one range, else span by span."""
+    """What is quoted of `passage`: all of it with its lead-in as one range, else span by span.
+
+    Rows of a table with several columns come after its header, which says what they hold.
+    """
     if len(spans) == len(passage.spans):
         return [range(passage.start, passage.end)]
-    return [range(span.start, span.end) for span in spans]
+    rows = [range(span.start, span.end) for span in spans]
+    header = spans[0].lead if spans[0].kind == "row" else None
+    if header and passage.text[slice(*header)].strip(" |").count("|") > 1:
+        return [range(*header), *rows]
+    return rows
 
 
 def _as_list(quote: str) -> str:

@@ -8,7 +8,7 @@ signals choose the passages that the reranker reads; both together rank those
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -28,6 +28,8 @@ _FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says lit
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
 _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
 _RERANKED = 16  # passages that the reranker reads
+_TELLING = 3.0  # the most that one word tells of where the answer stands
+_ELSEWHERE = 2.0  # weight of words that stand in other documents only
 _OPENED, _READ_ITEMS = 6, 2  # of so many passages, so many items are read by themselves
 
 Embed = Callable[[Sequence[str]], Floats]
@@ -43,7 +45,8 @@ class Passage:
     scope: str  # what the document says that its figures cover
     text: str  # the document's
     spans: tuple[Span, ...]
-    intro: tuple[int, int] | None = None  # a lead-in sentence right before the spans
+    intro: tuple[int, int] | None = None  # a lead-in right before the spans, quoted with them
+    head: tuple[int, int] | None = None  # a question or bold words that they say something about
     menu: bool = False  # its items are headings of the document: a table of contents
 
     @property
@@ -68,8 +71,9 @@ class Passage:
 
     @cached_property
     def intro_text(self) -> str:
-        """The lead-in as people read it; empty when there is none."""
-        return readable(self.text[slice(*self.intro)]) if self.intro else ""
+        """What leads in as people read it, quoted with the spans or not; empty for nothing."""
+        leads = self.intro or self.head
+        return readable(self.text[slice(*leads)]) if leads else ""
 
     @cached_property
     def heading(self) -> str:
@@ -79,19 +83,23 @@ class Passage:
     @cached_property
     def context(self) -> str:
         """Everything that says what the passage is about, itself included."""
-        return f"{self.title}. {self.scope}. {self.heading}. {self.words}"
+        return f"{self.title}. {self.scope}. {self.heading}. {self._told}"
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """Meaning stems of the context; a table of contents speaks by its lead-in alone."""
-        own = self.text[slice(*self.intro)] if self.menu and self.intro else self.words
+        own = self.intro_text if self.menu and self.intro else self._told
         return frozenset(meaning_stems(f"{self.title}. {self.heading}. {own}"))
+
+    @property
+    def _told(self) -> str:
+        return self.words if self.intro else f"{self.intro_text} {self.words}".strip()
 
     def scored(self, spans: Sequence[Span]) -> str:
         """What the reranker reads of `spans`: title, headings and lead-in, then their text."""
         before = " > ".join((self.title, *self.section))
         told = "; ".join(map(self.span_text, spans))
-        return f"{before}. {self.intro_text} {told}" if self.intro else f"{before}. {told}"
+        return f"{before}. {self.intro_text} {told}" if self.intro_text else f"{before}. {told}"
 
     def span_text(self, span: Span) -> str:
         """One span as people read it."""
@@ -116,9 +124,15 @@ class Ranker:
         self._embed = embed
         self._reranker = reranker
         self._headings: dict[str, frozenset[str]] = {}
+        self._sources = lru_cache(maxsize=4096)(self._sources_with)
 
-    def rank(self, question: Question, vector: Floats, hits: Sequence[Hit]) -> list[Ranked]:
-        """The passages of `hits`, best first; ties go to the place in the document."""
+    def rank(
+        self, question: Question, vector: Floats, hits: Sequence[Hit], whole: Question | None = None
+    ) -> list[Ranked]:
+        """The passages of `hits`, best first; ties go to the place in the document.
+
+        `whole` is what `question` is a part of: its words tell which document is meant.
+        """
         passages = list(self._passages(hits))
         if not passages:
             return []
@@ -133,8 +147,10 @@ class Ranker:
                 for hit in hits
                 if (hit.chunk.source, hit.chunk.section) == (passage.source, passage.section)
             )
-            nearest = max(found) if passage.intro is None else max(introduced, *found)
-            ranked.append(self._score(question, passage, dense, nearest, found))
+            nearest = max(introduced, *found) if passage.intro_text else max(found)
+            scored = self._score(question, passage, dense, nearest, found)
+            away = self.elsewhere(whole or question, passage.source)
+            ranked.append(replace(scored, score=scored.score - _ELSEWHERE * away))
         likely = sorted(ranked, key=_best_first)[:_RERANKED]
         return sorted(self._reranked(question, likely), key=_best_first)
 
@@ -159,6 +175,26 @@ class Ranker:
         seen = max(self._index.chunks_with(form) for form in forms_of(stem))
         total = len(self._index.chunks)
         return math.log(1 + (total - seen + 0.5) / (seen + 0.5)) if seen else 0.0
+
+    def elsewhere(self, question: Question, source: str) -> float:
+        """How much of the question stands in other documents and nowhere in `source`.
+
+        Its words weigh by how few documents have them; with one document there is nothing to tell.
+        """
+        return sum(weight for sources, weight in self._telling(question) if source not in sources)
+
+    def _telling(self, question: Question) -> list[tuple[frozenset[str], float]]:
+        """The documents with each word of the question that not all have, and its weight."""
+        total = len(self._index.documents)
+        held = [self._sources(stem) for stem in question.stems] if total > 1 else []
+        return [
+            (sources, min(_TELLING, math.log(total / len(sources))))
+            for sources in held
+            if 0 < len(sources) < total
+        ]
+
+    def _sources_with(self, stem: str) -> frozenset[str]:
+        return frozenset().union(*(self._index.sources_with(form) for form in forms_of(stem)))
 
     def focus(self, question: Question, ranked: Ranked) -> tuple[Span, ...]:
         """The spans of a list that answer `question`: those its words single out, else all.
@@ -271,6 +307,7 @@ def _cut(
             continue  # it stands with the list that follows
         before = groups[at - 1][-1] if at else None
         introduced = before is not None and _introduces(text, before, first)
+        asked = introduced and before is not None and _asks(text, before)  # nobody quotes that
         titles = [text[s.start : s.end].lower() in headings for s in group]
         yield Passage(
             document.source,
@@ -279,7 +316,8 @@ def _cut(
             document.meta.get("scope", ""),
             text,
             tuple(group),
-            (before.start, before.end) if before and introduced else None,
+            (before.start, before.end) if before and introduced and not asked else None,
+            first.lead if first.kind == "sentence" or asked else None,
             menu=len(titles) > 1 and sum(titles) * 2 > len(titles),
         )
 
@@ -290,12 +328,13 @@ def _best_first(ranked: Ranked) -> tuple[float, str, int]:
 
 
 def _introduces(text: str, before: Span, after: Span) -> bool:
-    """Whether the sentence `before` leads into the list or table that begins with `after`."""
-    return (
-        before.kind == "sentence"
-        and after.kind != "sentence"
-        and (after.lead == (before.start, before.end) or text[before.end - 1] == ":")
-    )
+    """Whether the sentence `before` leads into what begins with `after`."""
+    leads = after.kind != "sentence" and text[before.end - 1] == ":"
+    return before.kind == "sentence" and (leads or after.lead == (before.start, before.end))
+
+
+def _asks(text: str, span: Span) -> bool:
+    return "?" in text[span.end - 4 : span.end]
 
 
 def _by_words(

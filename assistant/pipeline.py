@@ -77,7 +77,10 @@ class _Fact:
         line = "; ".join(part.strip(" -") for part in self.words.split("\n") if part.strip(" -"))
         line = line.replace(":; ", ": ")
         introduced = self.passage.intro and self.quoted.start == self.passage.start
-        return line if introduced else f"{self.passage.section[-1]}: {line}"
+        if introduced:
+            return line
+        asked = f"{self.passage.intro_text} " if self.passage.head else ""
+        return f"{self.passage.section[-1]}: {asked}{line}"
 
     @property
     def evidence(self) -> str:
@@ -226,10 +229,10 @@ class Assistant:
 
         What asks nothing is searched as it is: then there are sections to name.
         """
-        parts = Question(question).parts or (question,)
+        whole = Question(question)
         return [
-            self._ranker.rank(Question(part), self._cache.embed([part])[0], self.search(part))
-            for part in parts
+            self._ranker.rank(Question(p), self._cache.embed([p])[0], self.search(p), whole)
+            for p in whole.parts or (question,)
         ]
 
     def _plan(self, question: Question, found: list[list[Ranked]]) -> tuple[list[_Unit], float]:

@@ -1,7 +1,7 @@
 """What a question asks: its words, the named things that an answer must be about, its form."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from .lexicon import FUNCTION_WORDS, OCCUPATIONS, PHRASES, SYNONYMS
 from .words import content_stems, names, stem, words
 
 MAX_CHARACTERS = 4_000
+_TOLD = 40
 
 _US = re.compile(r"\b(?:in|the|for|of|across)\s+(?:the\s+)?(US)\b|\bU\.?S\.?A?\.?(?=\W|$)")
 _LEVELS = re.compile(
@@ -107,7 +108,22 @@ _ORDERS = re.compile(
     r"\bmake up (?:the |some |a )?(?:numbers?|figures?|facts?|sources?|answers?|quotes?)\b|"
     r"\bmade-?up\b|\binvent (?:a|an|the|some)\b|\bjust guess\b|"
     r"\b(?:write|compose|tell|sing)(?: me)? (?:an? )?(?:\w+ )?(?:poem|limerick|joke|story|song|"
-    r"haiku)\b",
+    r"haiku)\b|"
+    # work for it
+    r"^\W*(?:please |(?:can|could|would|will) you |now |help me )*"
+    r"(?:translate|proofread|debug|rewrite|"
+    r"(?:write|draft|compose|book|order|send|buy|fix|solve|correct|remind)"
+    r"(?= (?:me|my|an?|the|this|that|it|some|us)\b))\b|"
+    # questions about itself
+    r"\b(?:are|were) you (?:(?:an?|really|actually|just|even|some|sort of|kind of) )*"
+    r"(?:real|human|bot|chatbot|robot|ai|machine|person|people|computer|program|chatgpt|gpt|"
+    r"language model|sentient|conscious|alive|okay|ok|happy|sad|married|sure|there|written|"
+    r"made of)\b|\bhow are you\b|\bwho are you\b|\bwhat are you\b(?=\W*$)|"
+    r"\b(?:made|built|created|programmed|trained|developed|designed|coded|wrote|owns?|invented) "
+    r"you\b|\byour (?:name|creators?|makers?|developers?|training data|favou?rite|birthday|"
+    r"feelings)\b|"
+    r"\bdo you (?:like|love|hate|feel|dream|sleep|eat|remember|have (?:feelings|a name|friends))\b|"
+    r"\bremember what i\b|\bwhat did i (?:just )?(?:ask|say|tell)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"(?<=[:;,.!?])\s+(?:and |then |but )*|\s+and (?:then |afterwards )")
@@ -171,8 +187,8 @@ class Question:
     def parts(self) -> tuple[str, ...]:
         """The questions that it joins; itself when it is one.
 
-        Sentences around a question (a story) are no part of it, nor are orders to the assistant;
-        when there is nothing but orders, there is no question.
+        What is told around one question ("My father died.") belongs to it, as far as it is short;
+        orders to the assistant do not. When there is nothing but orders, there is no question.
         """
         told = [self.text[a:b] for a, b in sentence_ranges(self.text)]
         sentences = [left for one in told if (left := _without_orders(one))]
@@ -180,6 +196,8 @@ class Question:
             return ()
         asking = [one for one in sentences if _ASKS.search(one)] or sentences
         pieces = [piece.strip() for one in asking for piece in _SPLIT.split(one)]
+        if len(asking) == 1 and pieces:
+            pieces[0] = " ".join([*_nearby(sentences, asking[0]), pieces[0]])
         kept = [piece for piece in pieces if content_stems(piece)]
         return tuple(kept) or (" ".join(sentences),)
 
@@ -201,6 +219,14 @@ class Question:
         ]
         found += [part for name in names(self.text) for part in name.split("/") if _is_name(part)]
         return tuple(dict.fromkeys(found))
+
+
+def _nearby(sentences: Sequence[str], asking: str) -> list[str]:
+    """What is told around the sentence that asks, the last _TOLD words of it, whole sentences."""
+    told = [sentence for sentence in sentences if sentence != asking]
+    while sum(len(sentence.split()) for sentence in told) > _TOLD:
+        told = told[1:]
+    return told
 
 
 def _without_orders(sentence: str) -> str:

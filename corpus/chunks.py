@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from .sections import Document, Section, Span
 
-CHUNKER_VERSION = 2
+CHUNKER_VERSION = 3
 TARGET_TOKENS = 200
 _PREFIX_SHARE = 3  # headings and lead-in may take a third of the limit
 _TOKEN_LENGTH = 20  # a run without spaces can be one token; longer ones count by their length

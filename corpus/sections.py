@@ -21,6 +21,9 @@ from markdown_it.token import Token
 _BULLET = re.compile(r"[ \t>]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?(?:\[[ xX]\][ \t]+)?")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_CLOSING = re.compile(r"(?:\*\*|__|\*|_)(?=\s|\Z)")
+_RUN_IN = re.compile(r"(\*\*|__)\S.*?\1[.:]?", re.DOTALL)
+_RUN_IN_WORDS = 14
 _PLAIN_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
 _PLAIN_HEADING_WORDS = 9
 _FRONT_MATTER_LENGTH = 20_000
@@ -33,7 +36,8 @@ _NESTING = 60  # lists count twice; what is nested deeper would be left out
 class Span:
     """A sentence, list item or table row: `text[start:end]`.
 
-    `lead` is the range of what it hangs on: a list's lead-in sentence, a table's header row.
+    `lead` is the range of what it hangs on: a list's lead-in sentence, a table's header row, the
+    question or the bold words that a paragraph begins with.
     """
 
     kind: str  # sentence | item | row
@@ -138,7 +142,21 @@ def sentence_ranges(text: str, start: int = 0, end: int | None = None) -> list[t
             found = text.find(piece, at, right)
             at = found + len(piece)
             ranges.append(_trim(text, found, at))
-    return [(a, b) for a, b in ranges if a < b]
+    return _closed(text, [(a, b) for a, b in ranges if a < b])
+
+
+def _closed(text: str, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same, with emphasis that closes after a full stop in the sentence that it began in."""
+    closed = ranges[:1]
+    for start, end in ranges[1:]:
+        before = closed[-1]
+        mark = _CLOSING.match(text, start, end)
+        if mark and before[1] == start and text.count(mark[0], *before) % 2:
+            closed[-1] = (before[0], mark.end())
+            start, end = _trim(text, mark.end(), end)
+        if start < end:
+            closed.append((start, end))
+    return closed
 
 
 def _windows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -186,7 +204,8 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
     # What stands inside a block is not parsed: that takes long and only headings need it.
     tokens = parser.disable("inline").parse(masked, references)
     parser.enable("inline")
-    lead: tuple[int, int] | None = None
+    lead: tuple[int, int] | None = None  # of the items that follow
+    above: tuple[int, int] | None = None  # of a paragraph that follows at once
     header: tuple[int, int] | None = None
     depth = 0
     for at, token in enumerate(tokens):
@@ -199,8 +218,9 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
         if kind == "heading_open":
             (inline,) = parser.parseInline(tokens[at + 1].content, references)
             yield _Block(level=int(token.tag[1]), title=_plain_inline(inline))
-            lead = None
+            lead = above = None
         elif token.type == "tr_open":
+            above = None
             table = tokens[at - 2].map or [0, 0]
             if tokens[at - 1].type == "thead_open" and table[1] - table[0] > 2:
                 header = (start, end)
@@ -211,13 +231,46 @@ def _markdown_blocks(text: str) -> Iterator[_Block]:
         elif kind == "paragraph_open" and depth and start < end:
             prefix = _BULLET.match(text, start, end)
             yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
+            above = None
         elif kind == "paragraph_open":
-            sentences = tuple(Span("sentence", a, b) for a, b in sentence_ranges(text, start, end))
-            yield _Block(spans=sentences)
-            last = sentences[-1] if sentences else None
-            lead = (last.start, last.end) if last and text[last.end - 1] == ":" else None
+            spans = _paragraph(text, start, end, above)
+            yield _Block(spans=spans)
+            lead = above = _leads(text, spans)
         elif token.type in ("fence", "code_block", "html_block") and start < end:
             yield _Block(spans=(Span("sentence", start, end),))
+
+
+def _paragraph(text: str, start: int, end: int, lead: tuple[int, int] | None) -> tuple[Span, ...]:
+    """The sentences of a paragraph, each with the question or bold words that it follows.
+
+    `lead` is what stands alone above the paragraph.
+    """
+    spans = []
+    head = lead if lead and _is_head(text, *lead) else None
+    for first, last in sentence_ranges(text, start, end):
+        is_head = _is_head(text, first, last)
+        spans.append(Span("sentence", first, last, None if is_head else head))
+        head = (first, last) if is_head else head
+    return tuple(spans)
+
+
+def _leads(text: str, spans: Sequence[Span]) -> tuple[int, int] | None:
+    """The range of a paragraph's last sentence, if it leads into what follows."""
+    if not spans:
+        return None
+    last = (spans[-1].start, spans[-1].end)
+    alone = len(spans) == 1 and _is_head(text, *last)
+    return last if alone or text[last[1] - 1] == ":" else None
+
+
+def _is_head(text: str, start: int, end: int) -> bool:
+    """Whether a sentence is a question or stands in bold: what follows says something about it."""
+    sentence = text[start:end]
+    if len(sentence) > _HEADING_LENGTH or len(sentence.split()) > 2 * _RUN_IN_WORDS:
+        return False
+    if sentence.rstrip("*_\"' ").endswith("?"):
+        return True
+    return bool(_RUN_IN.fullmatch(sentence)) and len(sentence.split()) <= _RUN_IN_WORDS
 
 
 def _kind(tokens: Sequence[Token], at: int) -> str:
@@ -236,20 +289,21 @@ def _plain_inline(inline: Token) -> str:
 
 def _plain_blocks(text: str) -> Iterator[_Block]:
     """Headings (short lines that stand alone), list items and sentences of a plain text."""
-    lead: tuple[int, int] | None = None
+    lead: tuple[int, int] | None = None  # of the items that follow
+    above: tuple[int, int] | None = None  # of a paragraph that follows at once
     for paragraph in _PARAGRAPH.finditer(text):
         for kind, start, end in _plain_runs(text, paragraph.start(), paragraph.end()):
             if kind == "heading":
                 yield _Block(level=2, title=" ".join(text[start:end].split()).rstrip(":"))
-                lead = None
+                lead = above = None
             elif kind == "item":
                 prefix = _BULLET.match(text, start, end)
                 yield _Block(spans=(Span("item", prefix.end() if prefix else start, end, lead),))
+                above = None
             else:
-                spans = tuple(Span("sentence", a, b) for a, b in sentence_ranges(text, start, end))
+                spans = _paragraph(text, start, end, above)
                 yield _Block(spans=spans)
-                last = spans[-1]
-                lead = (last.start, last.end) if text[last.end - 1] == ":" else None
+                lead = above = _leads(text, spans)
 
 
 def _plain_runs(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:

@@ -20,7 +20,7 @@ _ERFC = np.array(
     [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], dtype=np.float32
 )
 _GELU_ROWS = 32
-_BATCH_TOKENS = 512  # enough for a fast product, and little padding
+BATCH_TOKENS = 512  # enough for a fast product, and little padding
 
 
 class BertEncoder:
@@ -128,14 +128,14 @@ class BertEncoder:
         return scaled
 
 
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[int]]:
     """The places of texts of so many tokens, those of like length together.
 
-    A batch is padded to its longest; it takes a text as long as it stays small.
+    A batch, padded to its longest text, takes texts up to `most` tokens.
     """
     batch: list[int] = []
     for at in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[at] > _BATCH_TOKENS:
+        if batch and (len(batch) + 1) * lengths[at] > most:
             yield batch
             batch = []
         batch.append(at)

@@ -136,7 +136,11 @@ class Index:
 
     def chunks_with(self, stem: str) -> int:
         """In how many chunks, headings included, words of this stem stand."""
-        return self._words.chunks_with(stem)
+        return len(self._words.chunks_with(stem))
+
+    def sources_with(self, stem: str) -> frozenset[str]:
+        """The documents in which, headings included, words of this stem stand."""
+        return frozenset(self.chunks[at].source for at in self._words.chunks_with(stem).tolist())
 
     def search(
         self,

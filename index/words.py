@@ -51,13 +51,14 @@ class WordSearch:
         scores.nonoccurrence_array = None
         return WordSearch(scores)
 
-    def chunks_with(self, stem: str) -> int:
-        """In how many chunks words of this stem stand."""
+    def chunks_with(self, stem: str) -> Rows:
+        """The chunks in which words of this stem stand."""
         column = self._scores.vocab_dict.get(stem)
         if column is None:
-            return 0
-        ends = self._scores.scores["indptr"]
-        return int(ends[column + 1] - ends[column])
+            return np.empty(0, dtype=np.int64)
+        start, end = self._scores.scores["indptr"][column : column + 2]
+        rows: Rows = self._scores.scores["indices"][start:end].astype(np.int64)
+        return rows
 
     def best(self, query: str, k: int, allowed: Flags | None) -> list[int]:
         """The `k` chunks, of those `allowed`: (chunks,), that share most with `query`, best first.

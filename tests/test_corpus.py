@@ -219,6 +219,33 @@ def test_list_items_hang_on_their_lead_in() -> None:
     assert leads == [None, "Skills:", "Skills:", "Skills:", None, None]
 
 
+def test_sentences_hang_on_the_question_or_bold_words_before_them() -> None:
+    text = (
+        "**Safety boots.** They are free. Ask in the store.\n\n"
+        "**How long is the course?**\n\nIt takes *two years.* Part-time it is four.\n\n"
+        "What do I need?\n\n- a form\n\nNo question leads here.\n\n"
+        "## Next\n\nWhy? Because it is so."
+    )
+    for markup in ("markdown", "plain"):
+        hanging = {
+            text[span.start : span.end]: text[slice(*span.lead)] if span.lead else ""
+            for span in spans_of(Document("x.md", text, markup))
+        }
+        assert hanging["They are free."] == hanging["Ask in the store."] == "**Safety boots.**"
+        assert hanging["It takes *two years.*"] == "**How long is the course?**"
+        assert hanging["Part-time it is four."] == "**How long is the course?**"
+        assert hanging["a form"] == "What do I need?"
+        assert hanging["No question leads here."] == ""
+        assert hanging["Because it is so."] == "Why?"
+
+
+def test_emphasis_ends_with_the_sentence_that_it_began_in() -> None:
+    text = "**Boots.** They are __free.__ Five * 3 is 15. * not closed"
+    told = [text[a:b] for a, b in sentence_ranges(text)]
+    assert told[:2] == ["**Boots.**", "They are __free.__"]
+    assert "".join(told).replace(" ", "") == text.replace(" ", "")
+
+
 def test_table_rows_hang_on_their_header() -> None:
     text = "Pay:\n\n| Level | Pay |\n| --- | ---: |\n| Top | $1 |\n| Low | 2 € |\n\nEnd."
     spans = spans_of(Document("x.md", text))

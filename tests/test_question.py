@@ -32,9 +32,35 @@ def test_joined_questions_are_two() -> None:
     assert parts == ("Which cities pay most", "what is the annual bonus?")
 
 
-def test_only_the_asking_sentence_counts() -> None:
-    text = "I am tired of my job. Which degree does the role ask for?"
-    assert Question(text).parts == ("Which degree does the role ask for?",)
+def test_what_is_told_around_a_question_belongs_to_it_as_far_as_it_is_short() -> None:
+    asked = "Do I get time off?"
+    assert Question(f"My father died. {asked}").parts == (f"My father died. {asked}",)
+    assert Question(f"{asked} My father died.").parts == (f"My father died. {asked}",)
+    long = " ".join(["I was there, too."] * 11)
+    assert Question(f"{long} My father died. {asked}").parts[0].endswith(f"My father died. {asked}")
+    assert len(Question(f"{long} {asked}").parts[0].split()) <= 45
+    assert Question("Which degree? I have two. And which city?").parts == (
+        "Which degree?",
+        "And which city?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Are you a robot?", ()),
+        ("Who programmed you and what is your name?", ()),
+        ("Translate this page. What does a mate earn?", ("What does a mate earn?",)),
+        ("Can you write my application?", ()),
+        ("Can you work from home?", ("Can you work from home?",)),
+        ("Do you have to write reports?", ("Do you have to write reports?",)),
+        ("Are you paid for overtime?", ("Are you paid for overtime?",)),
+    ],
+)
+def test_errands_and_questions_to_the_assistant_ask_nothing(
+    text: str, left: tuple[str, ...]
+) -> None:
+    assert Question(text).parts == left
 
 
 def test_people_say_pay_for_salary_and_america_for_the_us() -> None:

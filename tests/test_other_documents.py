@@ -1,0 +1,113 @@
+"""The pipeline on documents in other forms than the shipped one: prose, questions, wide tables."""
+
+from pathlib import Path
+
+import pytest
+from test_answering import Scripted
+
+from assistant import Answer, Assistant
+from assistant.evidence import Ranker
+from assistant.pipeline import open_index
+from assistant.question import Question
+from assistant.reranker import Reranker
+from assistant.settings import load_settings
+from assistant.support import SupportCheck
+from index.build import build
+from index.embedder import LocalEmbedder
+
+HARBOUR = """# Harbour Ferries: staff guide
+
+## Leave
+
+**How long is maternity leave?** It lasts 26 weeks, six of them at full pay. It can begin eleven
+weeks before the birth.
+
+**Bereavement.** Four paid days are given when a parent, partner or child dies. For other relatives
+it is one day.
+
+## Pay
+
+| Grade | On joining | After three years | After eight years |
+|---|---|---|---|
+| Deckhand | 24,100 | 26,300 | 28,900 |
+| Engineer | 33,700 | 37,200 | 41,500 |
+| Mate | 38,200 | 42,800 | 47,600 |
+| Master | 49,900 | 54,400 | 61,300 |
+"""
+CASTLE = """# Castle Hotels: working with us
+
+## Leave
+
+Maternity leave lasts 18 weeks at half pay. Staff who lose a close relative have two paid days.
+
+## Pay
+
+Receptionists earn 21,400 a year, night managers 29,800.
+"""
+
+
+@pytest.fixture(scope="module")
+def assistant(
+    home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    embedder: LocalEmbedder,
+    reranker: Reranker,
+    support: SupportCheck,
+) -> Assistant:
+    folder = tmp_path_factory.mktemp("employers")
+    (folder / "harbour.md").write_text(HARBOUR)
+    (folder / "castle.md").write_text(CASTLE)
+    build("employers", [folder], embedder)
+    index = open_index("employers", embedder)
+    return Assistant(index, embedder, reranker, support, Scripted(), load_settings())
+
+
+def quotes(answer: Answer) -> str:
+    return " ".join(citation.quote for citation in answer.citations)
+
+
+def test_what_follows_a_question_in_bold_answers_it_and_the_question_is_not_quoted(
+    assistant: Assistant,
+) -> None:
+    answer = assistant.ask("How long is maternity leave at Harbour Ferries?")
+    assert answer.citations[0].quote == "It lasts 26 weeks, six of them at full pay."
+    assert "How long" not in answer.text
+    assert "**" not in answer.text
+
+
+def test_bold_words_are_quoted_with_what_they_introduce(assistant: Assistant) -> None:
+    answer = assistant.ask("My father died. Do I get time off at Harbour Ferries?")
+    assert answer.text.startswith("Bereavement. Four paid days are given")
+    assert answer.citations[0].quote.startswith("**Bereavement.** Four paid days")
+
+
+def test_the_row_of_a_wide_table_comes_after_its_header(assistant: Assistant) -> None:
+    answer = assistant.ask("What does an engineer at Harbour Ferries earn after eight years?")
+    first, second = answer.citations[:2]
+    assert first.quote == "| Grade | On joining | After three years | After eight years |"
+    assert second.quote == "| Engineer | 33,700 | 37,200 | 41,500 |"
+
+
+def test_words_of_the_question_tell_which_document_is_meant(assistant: Assistant) -> None:
+    ranker: Ranker = assistant._ranker
+    question = Question("maternity leave at castle hotels")
+    assert ranker.elsewhere(question, "castle.md") == 0 < ranker.elsewhere(question, "harbour.md")
+    for name, weeks, others in (("Castle Hotels", "18 weeks", "26"), ("Harbour", "26 weeks", "18")):
+        answer = assistant.ask(f"How many weeks of maternity leave does {name} give?")
+        assert weeks in quotes(answer)
+        assert f"{others} weeks" not in quotes(answer)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Are you a real person or a bot?",
+        "Who programmed you?",
+        "Translate 'good morning' into Japanese, please.",
+        "Can you write my application for me?",
+        "What is your name, and what did I just ask?",
+        "What does a mate at Polar Lines earn after eight years?",
+    ],
+)
+def test_what_no_document_speaks_of_is_not_answered(assistant: Assistant, question: str) -> None:
+    assert assistant.ask(question).status == "abstained"
