@@ -13,7 +13,7 @@ from .lexicon import FUNCTION_WORDS, OCCUPATIONS, PHRASES, SYNONYMS
 from .words import content_stems, names, stem, words
 
 MAX_CHARACTERS = 4_000
-_TOLD = 40
+_TOLD = 40  # words around a question that are read with it
 
 _US = re.compile(r"\b(?:in|the|for|of|across)\s+(?:the\s+)?(US)\b|\bU\.?S\.?A?\.?(?=\W|$)")
 _LEVELS = re.compile(

@@ -36,6 +36,9 @@ class WordSearch:
         Raises:
             IndexCorrupt: a file is missing or changed.
         """
+        for file in (_COUNTED, _ENDS):  # not searched, but damage is to be told when it is there
+            if file in generation.manifest["files"]:
+                generation.bytes_of(file)
         parameters = json.loads(generation.read(_PARAMETERS))
         parameters.pop("version")
         count = parameters.pop("num_docs")

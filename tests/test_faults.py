@@ -206,7 +206,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def test_damage_to_any_file_is_found_before_the_file_is_used(
     damage: str, generation: Path, career: Career
 ) -> None:
-    assert len(files_of(generation)) == 11
+    assert len(files_of(generation)) == 13
     damage_must_be_found(generation, DAMAGES[damage], career)
 
 
@@ -344,7 +344,11 @@ def mapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hashed
 
 
-LARGE = ["000001.faiss", "000001.ids.i64", "000001.vectors.f32", "000002.vectors.f32"]
+LARGE = ["000001.faiss", "000001.ids.i64", "000001.vectors.f32", "000002.vectors.f32", "ends.i64"]
+
+
+def place(generation: Path, name: str) -> Path:
+    return generation / ("bm25" if name == "ends.i64" else "vectors") / name
 
 
 def opened(embedder: LocalEmbedder) -> store.Index:
@@ -355,13 +359,13 @@ def opened(embedder: LocalEmbedder) -> store.Index:
 def test_large_files_are_hashed_once_and_again_when_they_seem_to_have_changed(
     large: Path, mapped: list[str], embedder: LocalEmbedder
 ) -> None:
-    files = [name for name in LARGE if (large / "vectors" / name).exists()]
+    files = [name for name in LARGE if place(large, name).exists()]
     for hashed in (files, []):  # a copy has other times and inodes than what was published
         mapped.clear()
         assert opened(embedder).nearest(embedder.embed(["salary"])[0], k=1)[0].chunk
         assert sorted(mapped) == hashed
     for name in files:
-        os.utime(large / "vectors" / name)
+        os.utime(place(large, name))
         for hashed in ([name], []):
             mapped.clear()
             opened(embedder)
@@ -375,7 +379,7 @@ def test_a_large_file_that_changed_is_refused(
 ) -> None:
     opened(embedder)
     for name in LARGE:
-        file = large / "vectors" / name
+        file = place(large, name)
         if file.exists():
             whole = file.read_bytes()
             file.write_bytes(DAMAGES[damage](whole))
