@@ -1,7 +1,7 @@
 """Follow-ups: a question that leans on the conversation becomes one that stands alone."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from corpus.errors import UsageError
 
@@ -12,23 +12,30 @@ from .words import content_stems, words
 Turn = Answer | Mapping[str, str]
 
 _LEANS = re.compile(
-    r"^\s*(?:and|but|or|so|also|then|what about|how about|same for|what else|anything else|why|"
-    r"how so|really|which ones?|who else|where else|more|go on|tell me more)\b",
+    r"^\s*(?:and|but|or|so|also|then|no(?=,)|i mean|i meant|actually|what about|how about|"
+    r"same for|what else|anything else|why|how so|really|which ones?|who else|where else|more|"
+    r"go on|tell me more)\b",
     re.IGNORECASE,
 )
 _OPENS = re.compile(r"^\s*(?:and|but|or|so|then)\b[,\s]*", re.IGNORECASE)
+_NEW_TOPIC = re.compile(  # "OK, other topic: "
+    r"^\W*(?:(?:ok(?:ay)?|thanks|thank you|alright|anyway|right|now|so|and|but)\b\W*)*"
+    r"(?:(?:one |just )?(?:another|other)|(?:a )?(?:new|different|next)|changing (?:the )?)"
+    r" ?(?:topic|subject|question|matter|thing)\b\s*[:;,.!-]+\s*",
+    re.IGNORECASE,
+)
 _POINTS = frozenset(
     "it its they them their theirs that those this these there he she his her him one ones former "
     "latter same such both either neither second third first last other others".split()
 )
 _LEVEL = re.compile(
-    r"(?:entry|junior|mid|middle|senior|lead|principal|staff|director|intern)(?:[- ]level)?",
+    r"(?:entry|junior|mid|middle|senior|lead|principal|staff|director|intern)s?(?:[- ]level)?",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(r"\s+(?:then|too|instead|though|please)$", re.IGNORECASE)
 _OPENER = re.compile(
-    r"^\s*(?:and|but|or|so|also|then|ok(?:ay)?|no|yes|thanks|sorry)[,\s]+(?:what |how )?"
-    r"(?:about |for )?|^\s*(?:what|how) about ",
+    r"^\s*(?:(?:and|but|or|so|also|then|ok(?:ay)?|no|yes|thanks|sorry|actually)[,\s]+)*"
+    r"(?:(?:what |how )?(?:about |for )|i mean(?:t)? )?",
     re.IGNORECASE,
 )
 
@@ -45,6 +52,11 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
 
 
 def _merged(base: str, question: str) -> str:
+    fresh = _NEW_TOPIC.sub("", question, count=1)
+    if fresh and fresh != question:
+        question = fresh
+        if not _LEANS.search(question):
+            return question.strip()
     if not base or not _leans(question):
         return question.strip()
     return _swapped(base, question) or f"{base.rstrip(' ?.!')} - {_OPENS.sub('', question).strip()}"
@@ -78,14 +90,16 @@ def _swapped(base: str, question: str) -> str | None:
     "How much more do they pay in Boston?" and "And in Seattle?" ask for Seattle.
     """
     rest = _TRAILING.sub("", _OPENER.sub("", question, count=1).strip(" ?.!"))
-    if len(content_stems(rest)) > 3:
+    alike = [(things(rest), things(base)) for things in _KINDS]
+    named = {stem for new, _ in alike for stem in content_stems(" ".join(new))}
+    if not named or not set(content_stems(rest)) <= named | set(content_stems(base)):
+        return None  # it says more than what to put in the place of the old
+    if any(new and not old for new, old in alike):
         return None
-    for things in (_levels, _things):
-        new, old = things(rest), things(base)
-        if new and old:
-            thing = re.sub(r"^(?:in|for|at|of|to|the|a)\s+", "", rest, flags=re.IGNORECASE)
-            return _replaced(base, old, thing)
-    return None
+    for new, old in alike:
+        if new:
+            base = _each(base, old, new) if len(new) == len(old) else _replaced(base, old, new)
+    return base
 
 
 def _levels(text: str) -> list[str]:
@@ -93,15 +107,42 @@ def _levels(text: str) -> list[str]:
     return [match[0] for match in re.finditer(rf"\b{_LEVEL.pattern}\b", text, re.IGNORECASE)]
 
 
-def _things(text: str) -> list[str]:
-    """The places, years, occupations and names in `text`."""
-    named = Question(text).named
-    return [n for n in named if n.lower() not in {"ai", "ml"} and not _LEVEL.fullmatch(n)]
+def _roles(text: str) -> list[str]:
+    """The occupations in `text`."""
+    return _longest(n for n in Question(text).roles if not _LEVEL.fullmatch(n))
 
 
-def _replaced(base: str, old: Sequence[str], new: str) -> str:
-    """`base` with `new` where one of `old` stands; neighbours give way together."""
+def _years(text: str) -> list[str]:
+    """The years and ordinals in `text`."""
+    return [n for n in Question(text).pinned if n[0].isdigit()]
+
+
+def _places(text: str) -> list[str]:
+    """The places and names in `text`."""
+    asked = Question(text)
+    found = [n for n in (*asked.pinned, *asked.proper) if not n[0].isdigit()]
+    return _longest(n for n in found if n.lower() not in {"ai", "ml"})
+
+
+def _longest(names: Iterable[str]) -> list[str]:
+    """`names` without those that are part of another."""
+    every = list(dict.fromkeys(names))
+    return [n for n in every if not any(n != other and n in other for other in every)]
+
+
+_KINDS = (_levels, _roles, _years, _places)  # a thing gives way to one of its kind
+
+
+def _each(base: str, old: Sequence[str], new: Sequence[str]) -> str:
+    """`base` with each of `old`, in its order, given way to that of `new`: from this to that."""
+    by_old = dict(zip(old, new, strict=True))
+    either = "|".join(re.escape(thing) for thing in sorted(old, key=len, reverse=True))
+    return re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda match: by_old[match[0]], base)
+
+
+def _replaced(base: str, old: Sequence[str], new: Sequence[str]) -> str:
+    """`base` with all of `new` where one of `old` stands; neighbours give way together."""
     marked = base
     for thing in old:
         marked = re.sub(rf"(?<!\w){re.escape(thing)}(?!\w)", "\0", marked, flags=re.IGNORECASE)
-    return re.sub(r"\0(?:[\s,]*\0)*", new, marked)
+    return re.sub(r"\0(?:(?:[\s,]|and|or)*\0)*", " and ".join(new), marked)

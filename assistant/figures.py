@@ -7,8 +7,10 @@ weeks, a day is not a week, at least is not at most.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from .words import content_stems
 
 _SCALES = {
     "k": 1e3,
@@ -165,6 +167,25 @@ _EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
     re.IGNORECASE,
 )
 _ADVERBS = {"daily": "day", "annually": "year"}
+_HALF = 50.0
+_ONLY_ONE = re.compile(r"\b(?:one|single)\s+(\w+(?:\s+\w+)?)", re.IGNORECASE)
+_FEW = 8  # values of a kind in the evidence; among more, chance finds any difference
+_YEARS = (1000, 2100)
+_APART = re.compile(
+    r"\b(?:more|less|fewer|longer|shorter|higher|lower|older|younger|later|earlier|sooner|after|"
+    r"before|ahead|behind|difference|gap|apart|above|below|cheaper|dearer|extra|wider|narrower)\b",
+    re.IGNORECASE,
+)
+_TOGETHER = re.compile(
+    r"\b(?:together|in total|in all|altogether|combined|total\w*|sum|between them|add\w* up)\b",
+    re.IGNORECASE,
+)
+_LATER = re.compile(
+    rf"\b(?P<n>{_COUNT})\s+years?\s+(?:later|earlier|before|after\w*)\b|"
+    r"\b(?P<one>(?:the|a)\s+(?:following|next|previous)\s+year|a\s+year\s+(?:later|earlier|before|"
+    r"after\w*)|the\s+year\s+(?:before|after))\b",
+    re.IGNORECASE,
+)
 _AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
 _HEDGES = re.compile(  # right before a number: it is said to be one end of a range
     r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
@@ -221,8 +242,85 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
     return [
         f.text
         for f in figures(claim)
-        if not any(gives(k, f, claim, money) for k in known) and not _in_words(f, evidence)
+        if not any(gives(k, f, claim, money) for k in known)
+        and not _in_words(f, evidence)
+        and not _worked_out(f, claim, known, evidence)
+        and not _only_counts(f, claim, known, evidence)
+        and not _beside_half(f, claim, known)
     ]
+
+
+def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it counts, up to twelve, things that the evidence names and puts no number to.
+
+    "Both of the two grounds" can only be told by reading: no rule does.
+    """
+    plain = not (claimed.unit or claimed.seconds or claimed.every or claimed.open)
+    if not plain or claimed.is_range or not 2 <= claimed.low <= 12 or claimed.low % 1:
+        return False
+    counted = _counted(claim, claimed)
+    given = [_counted(evidence, k) for k in known]
+    given += [frozenset(content_stems(match[1])) for match in _ONLY_ONE.finditer(evidence)]
+    return bool(counted) and not any(counted & stems for stems in given)
+
+
+def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure]) -> bool:
+    """Whether it is "more than half" or "fewer than half", and a share says so or none is given."""
+    if claimed.unit != "%" or claimed.low != _HALF or claimed.is_range or "%" in claimed.text:
+        return False
+    shares = [k for k in known if k.unit == "%"]
+    before = claim[: claimed.start + 1]
+    over, under = _ABOVE.search(before), _BELOW.search(before)
+    return not shares or bool(
+        (over and any(k.low > _HALF for k in shares))
+        or (under and any(k.high < _HALF for k in shares))
+    )
+
+
+def _counted(text: str, figure: Figure) -> frozenset[str]:
+    """The stems of the words after a figure: what it counts is among them."""
+    after = re.split(r"[.,;:()|\n]", text[figure.start + len(figure.text) :], maxsplit=1)[0]
+    return frozenset(content_stems(" ".join(after.split()[:4])))
+
+
+def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is the difference, the sum or the year that figures of the evidence make.
+
+    With many figures any number is the difference of some: then nothing counts as worked out.
+    """
+    if claimed.is_range or claimed.unit == "th":
+        return False
+    year = _is_year(claimed)
+    alike = [
+        k for k in known if _is_year(k) or (k.unit, k.seconds) == (claimed.unit, claimed.seconds)
+    ]
+    values = sorted({value for k in alike for value in (k.low, k.high)})
+    if len(values) > _FEW:
+        return False
+    if year:
+        return any(
+            abs(claimed.low - v) == apart for v in values for apart in _years_apart(evidence)
+        )
+    years = [v for v in values if _YEARS[0] <= v <= _YEARS[1]]
+    own = [v for v in values if v not in years]
+    pairs = [(a, b) for a in own for b in own if a < b]
+    if claimed.seconds == _SECONDS["year"]:
+        pairs += [(a, b) for a in years for b in years if a < b]
+    near = 1e-6 * abs(claimed.low)
+    return bool(
+        (_APART.search(claim) and any(abs(b - a - claimed.low) <= near for a, b in pairs))
+        or (_TOGETHER.search(claim) and any(abs(a + b - claimed.low) <= near for a, b in pairs))
+    )
+
+
+def _is_year(figure: Figure) -> bool:
+    plain = not (figure.unit or figure.seconds or figure.is_range)
+    return plain and _YEARS[0] <= figure.low <= _YEARS[1] and figure.text.isdigit()
+
+
+def _years_apart(evidence: str) -> set[float]:
+    """The years that the evidence goes forth or back: "two years later", "the next year"."""
+    return {1.0 if match["one"] else _count(match["n"]) for match in _LATER.finditer(evidence)}
 
 
 def _in_words(claimed: Figure, evidence: str) -> bool:

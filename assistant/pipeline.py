@@ -27,7 +27,7 @@ from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
 from .evidence import Passage, Ranked, Ranker
-from .figures import missing_figures
+from .figures import figures, missing_figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
@@ -42,9 +42,13 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
-_SURE = 0.9  # of the support: a small model's sentence must be better than just probable
+_SURE = 0.96  # of the support: a small model's sentence must be better than just probable
 _COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
+_ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence begins
+    r",(?P<between>(?:[^,;:]+,)*?[^,;:]*?),?\s(?:and|or)\s+(?P<last>[^,;:.]+)"
+)
+_REPEATED = re.compile(r"\b(\w{3,}(?:[ -]\w+){0,2}),? (?:and|or) \1\b", re.IGNORECASE)
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
     r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
@@ -94,6 +98,11 @@ class _Unit:
 
     passage: Passage
     spans: tuple[Span, ...]
+
+    @property
+    def points(self) -> bool:
+        """Whether it only names other sections: single lines of a table of contents."""
+        return self.passage.menu and len(self.spans) < len(self.passage.spans)
 
     @property
     def words(self) -> str:
@@ -256,7 +265,8 @@ class Assistant:
                 for near, behind in zip(ranked, _CLOSE, strict=False)
                 if near.score >= best.score - behind
             ]
-            units += [unit for unit in chosen if unit not in units]
+            answering = [unit for unit in chosen if not unit.points] or chosen
+            units += [unit for unit in answering if unit not in units]
         return units, surest
 
     def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
@@ -363,6 +373,8 @@ class Assistant:
         if not passed:
             return record.Dropped(text, verdicts[0].reason)
         support, _, best = max(passed)
+        if _fits_better(plain, facts, facts[best]):
+            return record.Dropped(text, "another text fits it better and gives another figure")
         return composer.add_supported(plain, facts[best].passage, facts[best].quoted, support)
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
@@ -464,10 +476,41 @@ def _strict(plain: str, question: str, fact: _Fact, verdict: Verdict) -> Verdict
     added = said - set(content_stems(question))
     if verdict.support < _SURE or len(added & given) < _COVERED_NEW * len(added):
         return replace(verdict, reason="the cited text says it more exactly")
+    if any(not set(content_stems(item)) <= given for item in _listed(plain)):
+        return replace(verdict, reason="it lists what the cited text does not")
     items = [set(content_stems(item)) for item in fact.items]
     if len(items) > 1 and any(len(item & said) * 2 < len(item) for item in items):
         return replace(verdict, reason="it leaves out items of the list that it cites")
     return verdict
+
+
+def _listed(plain: str) -> list[str]:
+    """What stands between the first comma and the "and" of an enumeration, and after it."""
+    match = _ENUMERATION.search(plain)
+    return [*match["between"].split(","), match["last"]] if match else []
+
+
+def _fits_better(plain: str, facts: Sequence[_Fact], cited: _Fact) -> bool:
+    """Whether a fact that lacks a figure of the sentence holds more of its words than `cited`.
+
+    The text may give one figure for "AI jobs" and another for "machine learning jobs".
+    """
+    if not figures(plain):
+        return False
+    said = _apart(plain)
+    held = len(said & _apart(cited.evidence))
+    return any(
+        len(said & _apart(fact.evidence)) > held
+        and figures(fact.words)
+        and missing_figures(plain, fact.evidence)
+        for fact in facts
+        if fact is not cited
+    )
+
+
+def _apart(text: str) -> set[str]:
+    """The stems of `text` but its numbers, those of joined words one by one."""
+    return {stem for stem in content_stems(text.replace("-", " ")) if stem.isalpha()}
 
 
 def _clean(text: str) -> str:
@@ -482,6 +525,8 @@ def _empty_reason(plain: str, question: str, shown: str) -> str:
     stated = set(content_stems(plain))
     if not stated or plain.endswith((":", "?")):
         return "it states nothing"
+    if _REPEATED.search(plain):
+        return "it says the same thing twice"
     if stated <= set(content_stems(question)):
         return "it only repeats the question"
     if stated <= set(content_stems(shown)):

@@ -34,8 +34,15 @@ _ROLE_BY_SUFFIX = re.compile(
 )
 _NO_ROLE = frozenset(  # words before a role that do not make it another one
     "senior experienced skilled good great best top other new young old typical average real same "
-    "many most successful qualified level these such".split()
+    "many most successful qualified level these such junior lead principal staff".split()
 )
+_HAD = re.compile(  # right before a role: it is somebody's, and not what is asked about
+    r"\b(?:(?:i|he|she|you|we)(?:'| )?(?:a?m|s|is|was|are|were|re)|(?:i|we)(?:'ve| have) been|"
+    r"work(?:s|ed|ing)? as|my (?:\w+ )?is)\s+(?:\w+ly |now )?(?:an?|the) (?:[\w-]+ ){0,3}$|"
+    r"\b(?:my|our) (?:[\w-]+ ){0,3}$",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_]+")
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _ORDINAL = re.compile(r"\b\d+(?:st|nd|rd|th)\b", re.IGNORECASE)
@@ -208,17 +215,43 @@ class Question:
         return tuple(dict.fromkeys(found))
 
     @cached_property
-    def named(self) -> tuple[str, ...]:
-        """What an answer must be about: what is pinned, levels, occupations and names."""
-        found = [*self.pinned]
-        found += [match[0] for match in _LEVELS.finditer(self.text)]
-        found += [word for word in words(self.text) if _singular(word) in OCCUPATIONS]
-        found += [match[0] for match in _ROLE_BY_SUFFIX.finditer(self.text)]
+    def proper(self) -> tuple[str, ...]:
+        """The proper names: people, employers, tools."""
+        parts = [part for name in names(self.text) for part in name.split("/")]
+        return tuple(dict.fromkeys(_name_in(part) for part in parts if _is_name(part)))
+
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """The levels and occupations that it asks of; not those that someone is said to have."""
+        text = _one_form_of_roles(self.text)
+        found = list(_LEVELS.finditer(text))
+        found += [m for m in _WORD.finditer(text) if _singular(m[0].lower()) in OCCUPATIONS]
+        found += list(_ROLE_BY_SUFFIX.finditer(text))
         found += [
-            m[0] for m in _ROLE.finditer(self.text) if m[1].lower() not in FUNCTION_WORDS | _NO_ROLE
+            match
+            for match in _ROLE.finditer(text)
+            if match[1].lower() not in FUNCTION_WORDS | _NO_ROLE
+            and not match[1].lower().endswith("ed")  # "a trained architect" is an architect
+            and not (match[1].istitle() and match[1] in self.proper)  # an employer's
         ]
-        found += [part for name in names(self.text) for part in name.split("/") if _is_name(part)]
-        return tuple(dict.fromkeys(found))
+        asked = [match[0] for match in found if not _HAD.search(text[: match.start()])]
+        return tuple(dict.fromkeys(asked))
+
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """All that an answer must be about: what is pinned, roles and proper names."""
+        return tuple(dict.fromkeys((*self.pinned, *self.roles, *self.proper)))
+
+
+def _one_form_of_roles(text: str) -> str:
+    """`text` where a machine learning engineer is an ML engineer, not a "learning engineer"."""
+    return re.sub(r"\bmachine[- ]learning\b", "ML", text, flags=re.IGNORECASE)
+
+
+def _name_in(word: str) -> str:
+    """The name in "AI-written"; a name of several capitals stays whole."""
+    first, _, last = word.partition("-")
+    return first if last.islower() and len(first) > 1 else word
 
 
 def _nearby(sentences: Sequence[str], asking: str) -> list[str]:

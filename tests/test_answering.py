@@ -137,6 +137,37 @@ def test_a_sentence_without_a_mark_is_attributed(assistant: Assistant, llm: Scri
     assert answer.sentences[0].citations == (1,)
 
 
+GROWTH = "What was the yearly growth of job postings that were specific to machine learning?"
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "reason"),
+    [
+        (  # 74 % is of AI and machine learning together
+            GROWTH,
+            "The yearly growth of job postings that were specific to machine learning is 74% [1].",
+            "another text",
+        ),
+        (BONUS, "Annual bonuses are base salary and base salary [1].", "twice"),
+    ],
+)
+def test_a_draft_beside_the_point_gives_way_to_the_quote(
+    assistant: Assistant, llm: Scripted, question: str, draft: str, reason: str
+) -> None:
+    answer = ask(assistant, llm, question, draft)
+    check(assistant, answer)
+    assert {sentence.origin for sentence in answer.sentences} == {"quote"}
+    assert any(reason in dropped.reason for dropped in answer.dropped)
+
+
+def test_a_line_that_only_names_another_section_is_no_answer(
+    assistant: Assistant, llm: Scripted
+) -> None:
+    answer = ask(assistant, llm, "Which ethical issues come up as challenges?")
+    assert "Addressing biases" in answer.text
+    assert "Ethical Considerations [" not in answer.text
+
+
 def test_a_list_is_quoted_whole(assistant: Assistant, llm: Scripted) -> None:
     answer = ask(assistant, llm, "What are the emerging tech hubs?")
     for place in ("Austin, TX", "Denver, CO", "Atlanta, GA"):

@@ -46,6 +46,15 @@ def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, 
         ("nine hours each week", "nine hours a week"),
         ("260 posts a year", "260 posts"),
         ("no figure here", "no figure there"),
+        # counted, not given: whether it is right, only reading tells
+        ("Of the two claimants, Bram ruled longer.", "Ysolde was crowned; Bram ruled until 1562."),
+        ("More than half of the yards put safety first.", "Most yards put safety first."),
+        ("Fewer than half of them stayed.", "Only 41 percent stayed."),
+        # worked out
+        ("Windows are covered five years less by others.", "15 years by us, ten years by others."),
+        ("She left eleven years after the merger.", "They merged in 2011; she left in 2022."),
+        ("In 1988 she won again.", "In 1987 she won, and again the following year."),
+        ("Together they pay $24,000.", "She pays $10,000 and he $14,000."),
     ],
 )
 def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
@@ -58,6 +67,11 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
         ("bonuses of 20%", "bonuses of 10-20%"),  # one end of a range is not the value
         ("$130,000", "$130,802"),  # rounding must be said
         ("20%", "20 people"),
+        ("It has four branches.", "It has three branches."),
+        ("More than half of them stayed.", "Only 41 percent stayed."),
+        ("five years", "15 years by us, ten years by others."),  # nothing says that it is a gap
+        ("Windows are covered six years less by others.", "15 years by us, ten years by others."),
+        ("In 1989 she won again.", "In 1987 she won, and again the following year."),
         ("€50,000", "$50,000"),
         ("10-30%", "10-20% here and 20-30% there"),  # ends of two ranges
         ("15-20% in the 75th percentile", "15-20% in the 25th percentile"),
