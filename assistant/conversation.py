@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from corpus.errors import UsageError
 
 from .answer import Answer
-from .question import Question
+from .question import Question, one_form_of_roles
 from .words import content_stems, words
 
 Turn = Answer | Mapping[str, str]
 
 _LEANS = re.compile(
-    r"^\s*(?:and|but|or|so|also|then|no(?=,)|i mean|i meant|actually|what about|how about|"
-    r"same for|what else|anything else|why|how so|really|which ones?|who else|where else|more|"
+    r"^\s*(?:and|but|or|so|also|then|i mean|i meant|what about|how about|same for|"
+    r"(?:no(?=,)|actually)(?!,? (?:what|which|who|when|where|how|is|are|do|does|can)\b)|"
+    r"what else|anything else|why|how so|really|which ones?|who else|where else|more|"
     r"go on|tell me more)\b",
     re.IGNORECASE,
 )
@@ -55,7 +56,7 @@ def _merged(base: str, question: str) -> str:
     fresh = _NEW_TOPIC.sub("", question, count=1)
     if fresh and fresh != question:
         question = fresh
-        if not _LEANS.search(question):
+        if not (_LEANS.search(question) or _POINTS & set(words(question))):
             return question.strip()
     if not base or not _leans(question):
         return question.strip()
@@ -89,17 +90,20 @@ def _swapped(base: str, question: str) -> str | None:
 
     "How much more do they pay in Boston?" and "And in Seattle?" ask for Seattle.
     """
-    rest = _TRAILING.sub("", _OPENER.sub("", question, count=1).strip(" ?.!"))
-    alike = [(things(rest), things(base)) for things in _KINDS]
+    rest = one_form_of_roles(_OPENER.sub("", question, count=1).strip(" ?.!"))
+    rest = _TRAILING.sub("", rest)
+    asked = one_form_of_roles(base)
+    alike = [(things(rest), things(asked)) for things in _KINDS]
     named = {stem for new, _ in alike for stem in content_stems(" ".join(new))}
-    if not named or not set(content_stems(rest)) <= named | set(content_stems(base)):
+    if not named or not set(content_stems(rest)) <= named | set(content_stems(asked)):
         return None  # it says more than what to put in the place of the old
-    if any(new and not old for new, old in alike):
-        return None
+    if any(new and (len(old) != len(new) or len(set(old)) != len(old)) for new, old in alike):
+        return None  # there is none of its kind, or which of them it means is not clear
+    swapped = asked
     for new, old in alike:
         if new:
-            base = _each(base, old, new) if len(new) == len(old) else _replaced(base, old, new)
-    return base
+            swapped = _each(swapped, old, new)
+    return swapped if swapped != asked else None
 
 
 def _levels(text: str) -> list[str]:
@@ -113,15 +117,25 @@ def _roles(text: str) -> list[str]:
 
 
 def _years(text: str) -> list[str]:
-    """The years and ordinals in `text`."""
-    return [n for n in Question(text).pinned if n[0].isdigit()]
+    """The years in `text`."""
+    return [n for n in Question(text).pinned if n.isdigit()]
+
+
+def _ordinals(text: str) -> list[str]:
+    """The ordinals in `text`: the 25th percentile."""
+    return [n for n in Question(text).pinned if n[0].isdigit() and not n.isdigit()]
 
 
 def _places(text: str) -> list[str]:
-    """The places and names in `text`."""
+    """The places in `text`."""
+    return _longest(n for n in Question(text).pinned if not n[0].isdigit())
+
+
+def _names(text: str) -> list[str]:
+    """The other names in `text`."""
     asked = Question(text)
-    found = [n for n in (*asked.pinned, *asked.proper) if not n[0].isdigit()]
-    return _longest(n for n in found if n.lower() not in {"ai", "ml"})
+    known = {word for place in asked.pinned for word in place.split()}
+    return [n for n in asked.proper if n not in known and n.lower() not in {"ai", "ml"}]
 
 
 def _longest(names: Iterable[str]) -> list[str]:
@@ -130,7 +144,8 @@ def _longest(names: Iterable[str]) -> list[str]:
     return [n for n in every if not any(n != other and n in other for other in every)]
 
 
-_KINDS = (_levels, _roles, _years, _places)  # a thing gives way to one of its kind
+# A thing gives way to one of its kind.
+_KINDS = (_levels, _roles, _years, _ordinals, _places, _names)
 
 
 def _each(base: str, old: Sequence[str], new: Sequence[str]) -> str:
@@ -138,11 +153,3 @@ def _each(base: str, old: Sequence[str], new: Sequence[str]) -> str:
     by_old = dict(zip(old, new, strict=True))
     either = "|".join(re.escape(thing) for thing in sorted(old, key=len, reverse=True))
     return re.sub(rf"(?<!\w)(?:{either})(?!\w)", lambda match: by_old[match[0]], base)
-
-
-def _replaced(base: str, old: Sequence[str], new: Sequence[str]) -> str:
-    """`base` with all of `new` where one of `old` stands; neighbours give way together."""
-    marked = base
-    for thing in old:
-        marked = re.sub(rf"(?<!\w){re.escape(thing)}(?!\w)", "\0", marked, flags=re.IGNORECASE)
-    return re.sub(r"\0(?:(?:[\s,]|and|or)*\0)*", " and ".join(new), marked)

@@ -224,11 +224,14 @@ class Ranker:
 
         Capitals may stand for words: CI for continuous integration.
         """
-        if speaks_of(name, f"{passage.title}. {passage.scope}") or name in passage.text:
+        if speaks_of(name, f"{passage.title}. {passage.scope}"):
+            return True
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", passage.text):
             return True
         if name.isupper() and len(name) <= _CAPITALS:
-            words = r"\w+[\s-]+".join(map(re.escape, name))
-            if re.search(rf"\b{words}\w+", passage.text, re.IGNORECASE):
+            # long words, so that "use some" is no US
+            words = r"[\s-]+".join(rf"{re.escape(letter)}\w{{4,}}" for letter in name)
+            if re.search(rf"\b{words}", passage.text, re.IGNORECASE):
                 return True
         return all(passage.source in self._sources(stem) for stem in meaning_stems(name))
 

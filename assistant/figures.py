@@ -168,18 +168,23 @@ _EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
 )
 _ADVERBS = {"daily": "day", "annually": "year"}
 _HALF = 50.0
-_ONLY_ONE = re.compile(r"\b(?:one|single)\s+(\w+(?:\s+\w+)?)", re.IGNORECASE)
-_FEW = 8  # values of a kind in the evidence; among more, chance finds any difference
+_OVER = re.compile(r"\b(?:more than|over|above|well over)\s+\S*$", re.IGNORECASE)
+_UNDER = re.compile(r"\b(?:less than|fewer than|under|below)\s+\S*$", re.IGNORECASE)
+_MANY_OF = re.compile(r"\b(?:most|majority|more than half)\b", re.IGNORECASE)
+_FEW_OF = re.compile(r"\b(?:few|minority)\b", re.IGNORECASE)
+_MOST_COUNTED = 12
+_THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
+_ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
+_FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
 _YEARS = (1000, 2100)
 _APART = re.compile(
-    r"\b(?:more|less|fewer|longer|shorter|higher|lower|older|younger|later|earlier|sooner|after|"
-    r"before|ahead|behind|difference|gap|apart|above|below|cheaper|dearer|extra|wider|narrower)\b",
+    r"(?:\s+\w+){0,2}\s+(?:more|less|fewer|longer|shorter|higher|lower|older|younger|later|earlier|"
+    r"sooner|ahead|apart|cheaper|dearer|extra)\b",
     re.IGNORECASE,
 )
-_TOGETHER = re.compile(
-    r"\b(?:together|in total|in all|altogether|combined|total\w*|sum|between them|add\w* up)\b",
-    re.IGNORECASE,
-)
+_SINCE = re.compile(r"\s+years?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
+_TOGETHER = re.compile(r"\b(?:together|altogether|combined|between them|in all)\b", re.IGNORECASE)
+_EARLIER = re.compile(r"\b(?:earlier|before|previous)\b", re.IGNORECASE)
 _LATER = re.compile(
     rf"\b(?P<n>{_COUNT})\s+years?\s+(?:later|earlier|before|after\w*)\b|"
     r"\b(?P<one>(?:the|a)\s+(?:following|next|previous)\s+year|a\s+year\s+(?:later|earlier|before|"
@@ -246,17 +251,19 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
         and not _in_words(f, evidence)
         and not _worked_out(f, claim, known, evidence)
         and not _only_counts(f, claim, known, evidence)
-        and not _beside_half(f, claim, known)
+        and not _beside_half(f, claim, known, evidence)
     ]
 
 
 def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
-    """Whether it counts, up to twelve, things that the evidence names and puts no number to.
+    """Whether it counts, in words, things spoken of as known: "both of the two grounds".
 
-    "Both of the two grounds" can only be told by reading: no rule does.
+    Nothing of what it counts may have a number in the evidence. Whether the count is right, only
+    reading tells.
     """
-    plain = not (claimed.unit or claimed.seconds or claimed.every or claimed.open)
-    if not plain or claimed.is_range or not 2 <= claimed.low <= 12 or claimed.low % 1:
+    if not (claimed.text.isalpha() and _THE.search(claim[: claimed.start])):
+        return False
+    if claimed.unit or claimed.seconds or claimed.every or claimed.low > _MOST_COUNTED:
         return False
     counted = _counted(claim, claimed)
     given = [_counted(evidence, k) for k in known]
@@ -264,17 +271,20 @@ def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
     return bool(counted) and not any(counted & stems for stems in given)
 
 
-def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure]) -> bool:
-    """Whether it is "more than half" or "fewer than half", and a share says so or none is given."""
-    if claimed.unit != "%" or claimed.low != _HALF or claimed.is_range or "%" in claimed.text:
+def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is "more than half" or "fewer than half", and all shares given say so.
+
+    Without shares, the evidence must speak of most or of few.
+    """
+    if claimed.unit != "%" or "half" not in claimed.text.lower():
         return False
-    shares = [k for k in known if k.unit == "%"]
     before = claim[: claimed.start + 1]
-    over, under = _ABOVE.search(before), _BELOW.search(before)
-    return not shares or bool(
-        (over and any(k.low > _HALF for k in shares))
-        or (under and any(k.high < _HALF for k in shares))
-    )
+    shares = [k for k in known if k.unit == "%"]
+    if _OVER.search(before):
+        return all(k.low > _HALF for k in shares) if shares else bool(_MANY_OF.search(evidence))
+    if _UNDER.search(before):
+        return all(k.high < _HALF for k in shares) if shares else bool(_FEW_OF.search(evidence))
+    return False
 
 
 def _counted(text: str, figure: Figure) -> frozenset[str]:
@@ -288,39 +298,50 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
 
     With many figures any number is the difference of some: then nothing counts as worked out.
     """
-    if claimed.is_range or claimed.unit == "th":
+    if claimed.is_range or claimed.open or claimed.most or claimed.least or claimed.unit == "th":
         return False
-    year = _is_year(claimed)
-    alike = [
-        k for k in known if _is_year(k) or (k.unit, k.seconds) == (claimed.unit, claimed.seconds)
-    ]
-    values = sorted({value for k in alike for value in (k.low, k.high)})
-    if len(values) > _FEW:
-        return False
-    if year:
-        return any(
-            abs(claimed.low - v) == apart for v in values for apart in _years_apart(evidence)
-        )
-    years = [v for v in values if _YEARS[0] <= v <= _YEARS[1]]
-    own = [v for v in values if v not in years]
-    pairs = [(a, b) for a in own for b in own if a < b]
-    if claimed.seconds == _SECONDS["year"]:
-        pairs += [(a, b) for a in years for b in years if a < b]
+    if _is_year(claimed):
+        return claimed.low in _years_told(known, evidence)
+    after = claim[claimed.start + len(claimed.text) :]
     near = 1e-6 * abs(claimed.low)
-    return bool(
-        (_APART.search(claim) and any(abs(b - a - claimed.low) <= near for a, b in pairs))
-        or (_TOGETHER.search(claim) and any(abs(a + b - claimed.low) <= near for a, b in pairs))
-    )
+    if _APART.match(after):
+        pairs = _pairs([k.low for k in known if _alike(k, claimed)])
+        return any(abs(b - a - claimed.low) <= near for a, b in pairs)
+    if claimed.seconds == _SECONDS["year"] and _SINCE.match(after):
+        pairs = _pairs([k.low for k in known if _is_year(k)])
+        return any(b - a == claimed.low for a, b in pairs)
+    if _TOGETHER.search(claim):
+        pairs = _pairs([k.low for k in known if _alike(k, claimed)])
+        return any(abs(a + b - claimed.low) <= near for a, b in pairs)
+    return False
+
+
+def _alike(known: Figure, claimed: Figure) -> bool:
+    """Whether two single values count the same."""
+    kinds = ((k.unit, k.seconds, k.every) for k in (known, claimed))
+    return len(set(kinds)) == 1 and not known.is_range and not _is_year(known)
+
+
+def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Each two of `values`, the less first; none where there are many."""
+    every = sorted(set(values))
+    return [(a, b) for a in every for b in every if a < b] if len(every) <= _FEW else []
 
 
 def _is_year(figure: Figure) -> bool:
+    """Whether it is written as a year is."""
     plain = not (figure.unit or figure.seconds or figure.is_range)
     return plain and _YEARS[0] <= figure.low <= _YEARS[1] and figure.text.isdigit()
 
 
-def _years_apart(evidence: str) -> set[float]:
-    """The years that the evidence goes forth or back: "two years later", "the next year"."""
-    return {1.0 if match["one"] else _count(match["n"]) for match in _LATER.finditer(evidence)}
+def _years_told(known: Sequence[Figure], evidence: str) -> set[float]:
+    """The years that the evidence tells from the one before: "two years later", "the next year"."""
+    told = set()
+    for match in _LATER.finditer(evidence):
+        years = [k.low for k in known if _is_year(k) and k.start < match.start()]
+        way = -1 if _EARLIER.search(match[0]) else 1
+        told |= {year + way * (_count(match["n"]) if match["n"] else 1) for year in years[-1:]}
+    return told
 
 
 def _in_words(claimed: Figure, evidence: str) -> bool:
@@ -455,13 +476,15 @@ def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
     """Ranges: "two to three", "2-3", "between 2 and 3"; "from 3 to 2" is two figures."""
     for match in _WORD_RANGE.finditer(text):
         low, high = _count(match["low"]), _count(match["high"])
-        between = _AND_RANGE.search(text[: match.start()])
+        between = _AND_RANGE.search(text[max(0, match.start() - 12) : match.start()])
         if low < high and (between or " and " not in match[0].lower()):
             unit = "%" if match["unit"] else ""
             yield Figure(low, high, unit, False, match[0].strip(), match.start()), match.end()
     for match in _RANGE.finditer(text):
         joined = match[0][match.end("numbera") - match.start() :]
-        if re.search(r"\sand\s", joined) and not _AND_RANGE.search(text[: match.start()]):
+        if re.search(r"\sand\s", joined) and not _AND_RANGE.search(
+            text[max(0, match.start() - 12) : match.start()]
+        ):
             continue
         if (figure := _range(match)) is not None:
             yield figure, match.end()

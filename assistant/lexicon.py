@@ -108,7 +108,7 @@ OCCUPATIONS = frozenset(
     librarian linguist lifeguard marketer mathematician mechanic midwife miner musician nurse
     optician painter paramedic pharmacist philosopher photographer physician physicist
     physiotherapist pilot plumber policeman politician professor programmer psychologist
-    psychiatrist realtor receptionist reporter researcher sailor salesperson
+    psychiatrist realtor receptionist recruiter reporter researcher sailor salesperson
     scientist secretary singer soldier statistician strategist surgeon surveyor teacher
     technician technologist teller therapist toolmaker translator tutor vet veterinarian
     waiter waitress welder writer zoologist

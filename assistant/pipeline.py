@@ -42,13 +42,14 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
-_SURE = 0.96  # of the support: a small model's sentence must be better than just probable
+_SURE = 0.95  # of the support: a small model's sentence must be better than just probable
 _COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence begins
-    r",(?P<between>(?:[^,;:]+,)*?[^,;:]*?),?\s(?:and|or)\s+(?P<last>[^,;:.]+)"
+    r",(?!\d)(?P<between>(?:[^,;:]+,)*?[^,;:]*?),?\s(?:and|or)\s+(?P<last>[^,;:.]+)"
 )
-_REPEATED = re.compile(r"\b(\w{3,}(?:[ -]\w+){0,2}),? (?:and|or) \1\b", re.IGNORECASE)
+_ITEM_WORDS = 4  # of a longer one, nobody knows that it is an item
+_REPEATED = re.compile(r"\b(\w{3,}(?:[ -]\w+){1,2}),? (?:and|or) \1\b(?![-\w]| \w)", re.IGNORECASE)
 _MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
 _PREAMBLE = re.compile(
     r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
@@ -487,21 +488,23 @@ def _strict(plain: str, question: str, fact: _Fact, verdict: Verdict) -> Verdict
 def _listed(plain: str) -> list[str]:
     """What stands between the first comma and the "and" of an enumeration, and after it."""
     match = _ENUMERATION.search(plain)
-    return [*match["between"].split(","), match["last"]] if match else []
+    items = [*match["between"].split(","), match["last"]] if match else []
+    return items if all(len(item.split()) <= _ITEM_WORDS for item in items) else []
 
 
 def _fits_better(plain: str, facts: Sequence[_Fact], cited: _Fact) -> bool:
-    """Whether a fact that lacks a figure of the sentence holds more of its words than `cited`.
+    """Whether a fact with another figure of the kind holds its words as `cited` does, and more.
 
     The text may give one figure for "AI jobs" and another for "machine learning jobs".
     """
     if not figures(plain):
         return False
     said = _apart(plain)
-    held = len(said & _apart(cited.evidence))
+    held = said & _apart(cited.evidence)
+    units = {figure.unit for figure in figures(plain)}
     return any(
-        len(said & _apart(fact.evidence)) > held
-        and figures(fact.words)
+        held < said & _apart(fact.evidence)
+        and units & {figure.unit for figure in figures(fact.words)}
         and missing_figures(plain, fact.evidence)
         for fact in facts
         if fact is not cited

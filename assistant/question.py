@@ -37,11 +37,12 @@ _NO_ROLE = frozenset(  # words before a role that do not make it another one
     "many most successful qualified level these such junior lead principal staff".split()
 )
 _HAD = re.compile(  # right before a role: it is somebody's, and not what is asked about
-    r"\b(?:(?:i|he|she|you|we)(?:'| )?(?:a?m|s|is|was|are|were|re)|(?:i|we)(?:'ve| have) been|"
-    r"work(?:s|ed|ing)? as|my (?:\w+ )?is)\s+(?:\w+ly |now )?(?:an?|the) (?:[\w-]+ ){0,3}$|"
-    r"\b(?:my|our) (?:[\w-]+ ){0,3}$",
+    r"(?<!if )(?<!when )\b(?:(?:i|he|she|we)['\u2019 ](?:a?m|s|is|was|were|re)|im|"
+    r"(?:i|we)(?:['\u2019]ve| have) been) (?:\w+ly |now )?(?:an?|the) (?:[\w-]+ ){0,3}$|"
+    r"\bmy (?:[\w-]+ )?$",
     re.IGNORECASE,
 )
+_TRAINED = frozenset("trained certified qualified registered licensed".split())
 _WORD = re.compile(r"[^\W\d_]+")
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
@@ -223,17 +224,18 @@ class Question:
     @cached_property
     def roles(self) -> tuple[str, ...]:
         """The levels and occupations that it asks of; not those that someone is said to have."""
-        text = _one_form_of_roles(self.text)
+        text = one_form_of_roles(self.text)
         found = list(_LEVELS.finditer(text))
         found += [m for m in _WORD.finditer(text) if _singular(m[0].lower()) in OCCUPATIONS]
         found += list(_ROLE_BY_SUFFIX.finditer(text))
         found += [
             match
             for match in _ROLE.finditer(text)
-            if match[1].lower() not in FUNCTION_WORDS | _NO_ROLE
-            and not match[1].lower().endswith("ed")  # "a trained architect" is an architect
-            and not (match[1].istitle() and match[1] in self.proper)  # an employer's
+            if match[1].lower() not in FUNCTION_WORDS | _NO_ROLE | _TRAINED
+            # "Pallister managers" are an employer's, a "Product Manager" is an occupation
+            and not (match[1] in self.proper and match[1].istitle() and match[2].islower())
         ]
+        found.sort(key=lambda match: match.start())
         asked = [match[0] for match in found if not _HAD.search(text[: match.start()])]
         return tuple(dict.fromkeys(asked))
 
@@ -243,7 +245,7 @@ class Question:
         return tuple(dict.fromkeys((*self.pinned, *self.roles, *self.proper)))
 
 
-def _one_form_of_roles(text: str) -> str:
+def one_form_of_roles(text: str) -> str:
     """`text` where a machine learning engineer is an ML engineer, not a "learning engineer"."""
     return re.sub(r"\bmachine[- ]learning\b", "ML", text, flags=re.IGNORECASE)
 
@@ -251,7 +253,7 @@ def _one_form_of_roles(text: str) -> str:
 def _name_in(word: str) -> str:
     """The name in "AI-written"; a name of several capitals stays whole."""
     first, _, last = word.partition("-")
-    return first if last.islower() and len(first) > 1 else word
+    return first if last.islower() and first.isupper() and len(first) > 1 else word
 
 
 def _nearby(sentences: Sequence[str], asking: str) -> list[str]:
@@ -290,6 +292,11 @@ def speaks_of(name: str, context: str, title: str = "") -> bool:
         return True
     wanted = set(meaning_stems(name))
     return wanted <= set(meaning_stems(title if _ROLE.fullmatch(name) else context))
+
+
+def is_time_or_level(name: str) -> bool:
+    """Whether `name` is a year, an ordinal or a level of seniority."""
+    return any(kind.fullmatch(name) for kind in (_YEAR, _ORDINAL, _LEVELS))
 
 
 def corrected(text: str, vocabulary: Iterable[str], is_word: Callable[[str], bool]) -> str:

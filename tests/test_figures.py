@@ -68,6 +68,14 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
         ("$130,000", "$130,802"),  # rounding must be said
         ("20%", "20 people"),
         ("It has four branches.", "It has three branches."),
+        ("There are three levels of pay.", "Pay has four bands."),
+        ("The top grade is 5.", "The top grade is L7."),
+        ("After 2 years you may apply.", "You may apply after 3 years, or after 5 years."),
+        ("Bonuses are higher, at 8%.", "Bonuses are 12% or 20%."),
+        ("Nearly half of the staff left.", "10% of the staff left."),
+        ("Half of employers ask for it.", "Many employers ask for it."),
+        ("It closed in 2018.", "It opened in 2019 and closed the following year."),
+        ("The total pay is $150,000.", "Juniors earn $60,000, seniors $90,000."),
         ("More than half of them stayed.", "Only 41 percent stayed."),
         ("five years", "15 years by us, ten years by others."),  # nothing says that it is a gap
         ("Windows are covered six years less by others.", "15 years by us, ten years by others."),

@@ -28,9 +28,12 @@ def test_what_an_answer_must_be_about_is_named(text: str, named: str) -> None:
     [
         ("Why do Pallister managers travel first class?", (), ("Pallister",)),
         ("can a trained architect become a planner", ("architect",), ()),
-        ("degree of a machine learning engineer", ("engineer", "ML engineer"), ()),
+        ("degree of a machine learning engineer", ("ML engineer", "engineer"), ()),
         ("I'm a veterinary nurse. Would that help?", (), ()),
         ("I want to be a nurse, which degree?", ("nurse",), ()),
+        ("What is a surgeon paid?", ("surgeon",), ()),
+        ("What would I earn if I'm a plumber?", ("plumber",), ()),
+        ("What does a Product Manager earn?", ("Product Manager",), ("Product", "Manager")),
         ("Do they spot AI-written letters?", (), ("AI",)),
     ],
 )
@@ -131,7 +134,21 @@ def test_a_follow_up_takes_what_it_leaves_out_from_the_last_question() -> None:
             "And a data analyst?",
             "What does a data analyst earn in Berlin?",
         ),
-        ("How do Boston and Seattle compare?", "And New York?", "How do New York compare?"),
+        (
+            "How do Boston and Seattle compare?",
+            "And New York?",
+            "How do Boston and Seattle compare - New York?",
+        ),
+        (
+            "What does a machine learning engineer earn?",
+            "And a data scientist?",
+            "What does a data scientist earn?",
+        ),
+        (
+            "What do they pay in Boston?",
+            "Actually, what is the annual bonus?",
+            "Actually, what is the annual bonus?",
+        ),
         ("What do they pay in Seattle?", "No, I meant Boston.", "What do they pay in Boston?"),
         ("What was paid in 2024?", "Other question: which cities?", "which cities?"),
         (
