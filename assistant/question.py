@@ -39,9 +39,10 @@ _NO_ROLE = frozenset(  # words before a role that do not make it another one
 _HAD = re.compile(  # right before a role: it is somebody's, and not what is asked about
     r"(?<!if )(?<!when )\b(?:(?:i|he|she|we)['\u2019 ](?:a?m|s|is|was|were|re)|im|"
     r"(?:i|we)(?:['\u2019]ve| have) been) (?:\w+ly |now )?(?:an?|the) (?:[\w-]+ ){0,3}$|"
-    r"\bmy (?:[\w-]+ )?$",
+    r"\bmy (?:[\w-]+ )?$|\bour [\w-]+ $",
     re.IGNORECASE,
 )
+_ACTS = re.compile(r"\b(?:do|does|did|would|will|can|should) (?:an? |the )?$", re.IGNORECASE)
 _TRAINED = frozenset("trained certified qualified registered licensed".split())
 _WORD = re.compile(r"[^\W\d_]+")
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
@@ -236,13 +237,20 @@ class Question:
             and not (match[1] in self.proper and match[1].istitle() and match[2].islower())
         ]
         found.sort(key=lambda match: match.start())
-        asked = [match[0] for match in found if not _HAD.search(text[: match.start()])]
+        asked = [m[0] for m in found if not _somebodys(m[0], text[: m.start()])]
         return tuple(dict.fromkeys(asked))
 
     @cached_property
     def named(self) -> tuple[str, ...]:
         """All that an answer must be about: what is pinned, roles and proper names."""
         return tuple(dict.fromkeys((*self.pinned, *self.roles, *self.proper)))
+
+
+def _somebodys(role: str, before: str) -> bool:
+    """Whether `role`, after `before`, is what somebody is, or who hires for any job."""
+    return bool(
+        _HAD.search(before) or (role.lower().startswith("recruiter") and _ACTS.search(before))
+    )
 
 
 def one_form_of_roles(text: str) -> str:

@@ -31,6 +31,8 @@ def test_what_an_answer_must_be_about_is_named(text: str, named: str) -> None:
         ("degree of a machine learning engineer", ("ML engineer", "engineer"), ()),
         ("I'm a veterinary nurse. Would that help?", (), ()),
         ("I want to be a nurse, which degree?", ("nurse",), ()),
+        ("What do recruiters look for?", (), ()),
+        ("What are recruiters paid?", ("recruiters",), ()),
         ("What is a surgeon paid?", ("surgeon",), ()),
         ("What would I earn if I'm a plumber?", ("plumber",), ()),
         ("What does a Product Manager earn?", ("Product Manager",), ("Product", "Manager")),
