@@ -173,6 +173,10 @@ _UNDER = re.compile(r"\b(?:less than|fewer than|under|below)\s+\S*$", re.IGNOREC
 _MANY_OF = re.compile(r"\b(?:most|majority|more than half)\b", re.IGNORECASE)
 _FEW_OF = re.compile(r"\b(?:few|minority)\b", re.IGNORECASE)
 _MOST_COUNTED = 12
+_BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d+[.)])\s")
+_PIECES = re.compile(r"[.;:()\n]")
+_COMMA = re.compile(r",(?!\d)\s*")
+_JOINS = re.compile(r"(?:^|\s)(?:and|or)\s")
 _THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
 _ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
 _FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
@@ -256,19 +260,41 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
 
 
 def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
-    """Whether it counts, in words, things spoken of as known: "both of the two grounds".
+    """Whether it counts, in words, what the evidence lists, or things spoken of as known.
 
-    Nothing of what it counts may have a number in the evidence. Whether the count is right, only
-    reading tells.
+    "Both of the two grounds": nothing of what it counts may have a number in the evidence. Whether
+    such a count is right, only reading tells.
     """
-    if not (claimed.text.isalpha() and _THE.search(claim[: claimed.start])):
-        return False
     if claimed.unit or claimed.seconds or claimed.every or claimed.low > _MOST_COUNTED:
+        return False
+    if not claimed.text.isalpha():
+        return False
+    if claimed.low in _listed(evidence):
+        return True
+    if not _THE.search(claim[: claimed.start]):
         return False
     counted = _counted(claim, claimed)
     given = [_counted(evidence, k) for k in known]
     given += [frozenset(content_stems(match[1])) for match in _ONLY_ONE.finditer(evidence)]
     return bool(counted) and not any(counted & stems for stems in given)
+
+
+def _listed(evidence: str) -> set[int]:
+    """How many items its lists have, those of lines and those within sentences."""
+    sizes = set()
+    size = 0
+    for line in [*evidence.split("\n"), "end"]:
+        if _BULLET.match(line):
+            size += 1
+        elif line.strip():
+            sizes.add(size)
+            size = 0
+    for piece in _PIECES.split(evidence):
+        items = _COMMA.split(piece)
+        joined = _JOINS.search(items[-1])
+        if len(items) > 1 and joined:
+            sizes.add(len(items) + (joined.start() > 0))
+    return sizes - {0, 1}
 
 
 def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:

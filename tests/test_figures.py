@@ -48,6 +48,9 @@ def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, 
         ("no figure here", "no figure there"),
         # counted, not given: whether it is right, only reading tells
         ("Of the two claimants, Bram ruled longer.", "Ysolde was crowned; Bram ruled until 1562."),
+        ("It takes three things.", "It takes:\n\n- patience\n- a degree\n- two referees"),
+        ("Three cities pay more.", "Boston, Seattle, and Denver pay more."),
+        ("Three cities pay more.", "Boston, Seattle and Denver pay more."),
         ("More than half of the yards put safety first.", "Most yards put safety first."),
         ("Fewer than half of them stayed.", "Only 41 percent stayed."),
         # worked out
@@ -69,6 +72,8 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
         ("20%", "20 people"),
         ("It has four branches.", "It has three branches."),
         ("There are three levels of pay.", "Pay has four bands."),
+        ("It takes four things.", "It takes:\n\n- patience\n- a degree\n- two referees"),
+        ("Four cities pay more.", "Boston, Seattle and Denver pay more."),
         ("The top grade is 5.", "The top grade is L7."),
         ("After 2 years you may apply.", "You may apply after 3 years, or after 5 years."),
         ("Bonuses are higher, at 8%.", "Bonuses are 12% or 20%."),
