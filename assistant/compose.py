@@ -31,7 +31,7 @@ class Composer:
     def add_quote(self, passage: Passage, span: range) -> Sentence:
         """Display the exact words of `span`; Markdown marks are undone, lists stay lists."""
         citation = self._cite(passage, span)
-        words = _as_list(citation.quote)
+        words = as_displayed(citation.quote)
         if "\n" in words:
             written = f"{words} [{citation.mark}]"
         else:
@@ -88,7 +88,7 @@ def quote_ranges(passage: Passage, spans: Sequence[Span]) -> list[range]:
     return rows
 
 
-def _as_list(quote: str) -> str:
+def as_displayed(quote: str) -> str:
     """A quote for display: a lead-in and its items or rows as a Markdown list."""
     if "\n" not in quote:
         return readable(quote).strip()

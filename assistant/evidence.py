@@ -6,7 +6,6 @@ signals choose the passages that the reranker reads; both together rank those
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -19,7 +18,7 @@ from corpus.sections import Document, Span
 from index.embedder import Floats
 from index.store import Hit, Index
 
-from .question import Question, forms_of, meaning_stems, speaks_of
+from .question import Question, forms_of, meaning_stems
 from .reranker import Reranker
 
 _MOST_SPANS = 60  # a longer section is not offered whole, only its found chunk
@@ -31,7 +30,6 @@ _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
 _RERANKED = 16  # passages that the reranker reads
 _TELLING = 3.0  # the most that one word tells of where the answer stands
 _ELSEWHERE = 2.0  # weight of words that stand in other documents only
-_CAPITALS = 5  # of an abbreviation
 _OPENED, _READ_ITEMS = 6, 2  # of so many passages, so many items are read by themselves
 
 Embed = Callable[[Sequence[str]], Floats]
@@ -218,22 +216,6 @@ class Ranker:
         """What the passage's section says as a whole, with title, scope and headings."""
         chunks = self._index.section_chunks[(passage.source, passage.section)]
         return f"{passage.context} {passage.text[chunks[0].start : chunks[-1].end]}"
-
-    def names(self, name: str, passage: Passage) -> bool:
-        """Whether the passage's document names `name` anywhere, or its title or scope does.
-
-        Capitals may stand for words: CI for continuous integration.
-        """
-        if speaks_of(name, f"{passage.title}. {passage.scope}"):
-            return True
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", passage.text):
-            return True
-        if name.isupper() and len(name) <= _CAPITALS:
-            # long words, so that "use some" is no US
-            words = r"[\s-]+".join(rf"{re.escape(letter)}\w{{4,}}" for letter in name)
-            if re.search(rf"\b{words}", passage.text, re.IGNORECASE):
-                return True
-        return all(passage.source in self._sources(stem) for stem in meaning_stems(name))
 
     def _score(
         self,

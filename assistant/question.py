@@ -302,11 +302,6 @@ def speaks_of(name: str, context: str, title: str = "") -> bool:
     return wanted <= set(meaning_stems(title if _ROLE.fullmatch(name) else context))
 
 
-def is_time_or_level(name: str) -> bool:
-    """Whether `name` is a year, an ordinal or a level of seniority."""
-    return any(kind.fullmatch(name) for kind in (_YEAR, _ORDINAL, _LEVELS))
-
-
 def corrected(text: str, vocabulary: Iterable[str], is_word: Callable[[str], bool]) -> str:
     """`text` with misspelt words as `vocabulary` spells them.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from assistant import Assistant
 from assistant.answer import Citation, Sentence
+from assistant.compose import as_displayed
 from corpus.readable import readable
 from eval.cases import read_cases
 
@@ -48,7 +49,7 @@ def main() -> None:
             cited = [c for c in answer.citations if c.mark in sentence.citations]
             quote = " ".join(c.quote for c in cited)
             shown.append((sentence, quote))
-            same = _words(sentence.text) == _words(quote) and all(
+            same = _words(sentence.text) == _words(as_displayed(quote)) and all(
                 _exact(assistant, c) for c in cited
             )
             exact += sentence.origin == "quote" and same
@@ -76,7 +77,7 @@ def _exact(assistant: Assistant, citation: Citation) -> bool:
 
 def _words(text: str) -> str:
     """What is said, without marks, list signs and punctuation."""
-    return _MARKS.sub(" ", readable(text)).strip().lower()
+    return _MARKS.sub(" ", text).strip().lower()
 
 
 def _entry(sentence: Sentence, quote: str, supported: bool | None) -> str:

@@ -13,8 +13,7 @@ from assistant.reranker import Reranker
 from assistant.settings import load_settings
 from assistant.support import SupportCheck
 from index.build import build
-from index.embedder import Floats, LocalEmbedder
-from index.store import Hit
+from index.embedder import LocalEmbedder
 
 HARBOUR = """# Harbour Ferries: staff guide
 
@@ -112,17 +111,3 @@ def test_words_of_the_question_tell_which_document_is_meant(assistant: Assistant
 )
 def test_what_no_document_speaks_of_is_not_answered(assistant: Assistant, question: str) -> None:
     assert assistant.ask(question).status == "abstained"
-
-
-def test_a_document_names_its_subject_once(assistant: Assistant) -> None:
-    passages = [r.passage for r in assistant._ranker.rank(*_asked(assistant, "leave of a mate"))]
-    harbour = next(p for p in passages if p.source == "harbour.md")
-    names = assistant._ranker.names
-    assert names("Harbour", harbour)
-    assert names("HF", harbour), "capitals stand for words"
-    assert not names("Castle", harbour)
-    assert not names("HX", harbour)
-
-
-def _asked(assistant: Assistant, text: str) -> tuple[Question, Floats, list[Hit]]:
-    return Question(text), assistant._cache.embed([text])[0], assistant.search(text)
