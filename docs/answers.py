@@ -20,7 +20,8 @@ from eval.cases import read_cases
 HERE = Path(__file__).parent
 CASES = HERE.parent / "eval" / "cases" / "career.jsonl"
 ANSWERS = 100
-_MARKS = re.compile(r" \[\d+\]|[\W_]+")
+_MARKS = re.compile(r" \[\d+\]")
+_WORD = re.compile(r"[^\W_]+")
 _HEAD = """# {answers} answers, read sentence against quote
 
 Made by `python docs/answers.py`: the first {answers} answered questions of the test half of
@@ -77,7 +78,7 @@ def _exact(assistant: Assistant, citation: Citation) -> bool:
 
 def _words(text: str) -> str:
     """What is said, without marks, list signs and punctuation."""
-    return _MARKS.sub(" ", text).strip().lower()
+    return " ".join(_WORD.findall(_MARKS.sub("", text).lower()))
 
 
 def _entry(sentence: Sentence, quote: str, supported: bool | None) -> str:
