@@ -1,5 +1,6 @@
 """The LLM endpoint: stopping really stops, failures are told in one line, local means no proxy."""
 
+import gc
 import json
 import os
 import random
@@ -32,7 +33,10 @@ class Writer(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_POST(self) -> None:
-        model = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"]
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not body:  # interrupted before it was sent
+            return
+        model = json.loads(body)["model"]
         Writer.asked += 1
         me = Writer.asked
         self.writing.add(me)
@@ -108,6 +112,8 @@ def test_ctrl_c_at_any_moment_ends_the_request(address: str) -> None:
     before = signal.signal(signal.SIGUSR1, interrupt)
     dice = random.Random(7)
     reached = Writer.asked
+    # Python drops what is raised while the collector finalizes the generators of rounds before.
+    gc.disable()
     try:
         for _ in range(60):
             pieces = llm.stream(ASKED, max_tokens=8)
@@ -117,6 +123,7 @@ def test_ctrl_c_at_any_moment_ends_the_request(address: str) -> None:
             bell.join()
             assert all_stopped(), "the model goes on writing for nobody"
     finally:
+        gc.enable()
         signal.signal(signal.SIGUSR1, before)
     assert Writer.asked - reached > 20, "most interruptions came before the request: nothing shown"
 
