@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .figures import Figure, figures, gives
+from .figure_check import gives
+from .figures import Figure, figures
 from .words import content_stems
 
 _CLAUSE = re.compile(

@@ -27,7 +27,8 @@ from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
 from .evidence import Passage, Ranked, Ranker
-from .figures import figures, missing_figures
+from .figure_check import missing_figures
+from .figures import figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected

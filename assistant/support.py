@@ -22,7 +22,8 @@ from .bearing import bearing
 from .binding import misplaced_figure
 from .comparing import other_period, plainly_denied, turned_round
 from .cross_encoder import CrossEncoder
-from .figures import figures, missing_figures
+from .figure_check import missing_figures
+from .figures import figures
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 

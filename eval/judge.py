@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, mannwhitneyu
 
-from assistant.figures import missing_figures
+from assistant.figure_check import missing_figures
 from assistant.support import THRESHOLD
 from assistant.words import content_stems, stems
 

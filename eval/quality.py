@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 
 from assistant import Answer, Citation
-from assistant.figures import missing_figures
+from assistant.figure_check import missing_figures
 
 from .cases import Case
 

@@ -10,7 +10,7 @@ import pytest
 
 from assistant import Answer, Assistant
 from assistant.answer import ABSTENTION, ABSTENTION_LANGUAGE, Done, Retrieved, SentenceReady
-from assistant.figures import missing_figures
+from assistant.figure_check import missing_figures
 from assistant.llm import Message
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker

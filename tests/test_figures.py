@@ -2,7 +2,8 @@
 
 import pytest
 
-from assistant.figures import figures, missing_figures
+from assistant.figure_check import missing_figures
+from assistant.figures import figures
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,275 @@
+"""The number check of every displayed sentence: which of its figures the evidence does not give.
+
+Compared as values with units. A range stands or falls as a whole, and so does a number with what it
+counts: two years = 24 months, three days are not three weeks, a day is not a week, at least is not
+at most. What the evidence only lists may be counted, and what it gives added or subtracted, within
+limits: docs/decisions/0008-support.md.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+
+from .figures import COUNT, CURRENCIES, SECONDS, WORDS, Figure, count, figures
+from .words import content_stems
+
+_CARDINALS = {float(value): word for word, value in WORDS.items()}
+_ABOVE = re.compile(
+    r"\b(?:more than|over|above|just over|a little over|upwards of)\s+\S*$", re.IGNORECASE
+)
+_BELOW = re.compile(
+    r"\b(?:less than|fewer than|under|below|just under|not quite|nearly|almost|close to)\s+\S*$",
+    re.IGNORECASE,
+)
+_MOST = re.compile(
+    r"\b(?:up to|at (?:the )?most|as (?:much|many|high|far|long) as|"
+    r"not? (?:more|longer|higher) than|"
+    r"max\w*|can (?:\w+ ){0,3}(?:reach|be|rise|get|go|add|bring|run|cost|take|earn)|reach\w*|"
+    r"ceiling|limit\w*|cap|capped|above|beyond|within|until|before|less than|under|may|might|"
+    r"could|exceed\w*|even|some\w*|more than|longer than|highest|top)\b",
+    re.IGNORECASE,
+)
+_HALF = 50.0
+_OVER = re.compile(r"\b(?:more than|over|above|well over)\s+\S*$", re.IGNORECASE)
+_UNDER = re.compile(r"\b(?:less than|fewer than|under|below)\s+\S*$", re.IGNORECASE)
+_MANY_OF = re.compile(r"\b(?:most|majority|more than half)\b", re.IGNORECASE)
+_FEW_OF = re.compile(r"\b(?:few|minority)\b", re.IGNORECASE)
+_MOST_COUNTED = 12
+_BULLET = re.compile(r"\s*(?:[-*+\u2022]|\d+[.)])\s")
+_PIECES = re.compile(r"[.;:()\n]")
+_COMMA = re.compile(r",(?!\d)\s*")
+_JOINS = re.compile(r"(?:^|\s)(?:and|or)\s")
+_THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
+_ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
+_FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
+_YEARS = (1000, 2100)
+_APART = re.compile(
+    r"(?:\s+\w+){0,2}\s+(?:more|less|fewer|longer|shorter|higher|lower|older|younger|later|earlier|"
+    r"sooner|ahead|apart|cheaper|dearer|extra)\b",
+    re.IGNORECASE,
+)
+_SINCE = re.compile(r"\s+years?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
+_TOGETHER = re.compile(r"\b(?:together|altogether|combined|between them|in all)\b", re.IGNORECASE)
+_EARLIER = re.compile(r"\b(?:earlier|before|previous)\b", re.IGNORECASE)
+_LATER = re.compile(
+    rf"\b(?P<n>{COUNT})\s+years?\s+(?:later|earlier|before|after\w*)\b|"
+    r"\b(?P<one>(?:the|a)\s+(?:following|next|previous)\s+year|a\s+year\s+(?:later|earlier|before|"
+    r"after\w*)|the\s+year\s+(?:before|after))\b",
+    re.IGNORECASE,
+)
+_HEDGES = re.compile(  # right before a number: it is said to be one end of a range
+    r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
+    r"minimum(?: of)?|min|from|start\w* (?:at|from|with)|no (?:more|less) than|beginning at|"
+    r"reach\w*|top\w* out at|upper end (?:of|is)|lower end (?:of|is))\s*$",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\b(?:or more|and more|over|at least|more than|above|beyond|minimum|and up|plus)\b",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"\b(?:about|around|approximately|approx|roughly|nearly|almost|some|close to|circa)\b|~|≈",
+    re.IGNORECASE,
+)
+
+
+def missing_figures(claim: str, evidence: str) -> list[str]:
+    """The figures of `claim`, as it writes them, that `evidence` does not give."""
+    known = figures(evidence)
+    money = {unit for word, unit in CURRENCIES.items() if word in evidence.lower()}
+    return [
+        f.text
+        for f in figures(claim)
+        if not any(gives(k, f, claim, money) for k in known)
+        and not _in_words(f, evidence)
+        and not _worked_out(f, claim, known, evidence)
+        and not _only_counts(f, claim, known, evidence)
+        and not _beside_half(f, claim, known, evidence)
+    ]
+
+
+def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it counts, in words, what the evidence lists, or things spoken of as known.
+
+    "Both of the two grounds": nothing of what it counts may have a number in the evidence. Whether
+    such a count is right, only reading tells.
+    """
+    if claimed.unit or claimed.seconds or claimed.every or claimed.low > _MOST_COUNTED:
+        return False
+    if not claimed.text.isalpha():
+        return False
+    if claimed.low in _listed(evidence):
+        return True
+    if not _THE.search(claim[: claimed.start]):
+        return False
+    counted = _counted(claim, claimed)
+    given = [_counted(evidence, k) for k in known]
+    given += [frozenset(content_stems(match[1])) for match in _ONLY_ONE.finditer(evidence)]
+    return bool(counted) and not any(counted & stems for stems in given)
+
+
+def _listed(evidence: str) -> set[int]:
+    """How many items its lists have, those of lines and those within sentences."""
+    sizes = set()
+    size = 0
+    for line in [*evidence.split("\n"), "end"]:
+        if _BULLET.match(line):
+            size += 1
+        elif line.strip():
+            sizes.add(size)
+            size = 0
+    for piece in _PIECES.split(evidence):
+        items = _COMMA.split(piece)
+        joined = _JOINS.search(items[-1])
+        if len(items) > 1 and joined:
+            sizes.add(len(items) + (joined.start() > 0))
+    return sizes - {0, 1}
+
+
+def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is "more than half" or "fewer than half", and all shares given say so.
+
+    Without shares, the evidence must speak of most or of few.
+    """
+    if claimed.unit != "%" or "half" not in claimed.text.lower():
+        return False
+    before = claim[: claimed.start + 1]
+    shares = [k for k in known if k.unit == "%"]
+    if _OVER.search(before):
+        return all(k.low > _HALF for k in shares) if shares else bool(_MANY_OF.search(evidence))
+    if _UNDER.search(before):
+        return all(k.high < _HALF for k in shares) if shares else bool(_FEW_OF.search(evidence))
+    return False
+
+
+def _counted(text: str, figure: Figure) -> frozenset[str]:
+    """The stems of the words after a figure: what it counts is among them."""
+    after = re.split(r"[.,;:()|\n]", text[figure.start + len(figure.text) :], maxsplit=1)[0]
+    return frozenset(content_stems(" ".join(after.split()[:4])))
+
+
+def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is the difference, the sum or the year that figures of the evidence make.
+
+    With many figures any number is the difference of some: then nothing counts as worked out.
+    """
+    if claimed.is_range or claimed.open or claimed.most or claimed.least or claimed.unit == "th":
+        return False
+    if _is_year(claimed):
+        return claimed.low in _years_told(known, evidence)
+    after = claim[claimed.start + len(claimed.text) :]
+    near = 1e-6 * abs(claimed.low)
+    if _APART.match(after):
+        pairs = _pairs([k.low for k in known if _alike(k, claimed)])
+        return any(abs(b - a - claimed.low) <= near for a, b in pairs)
+    if claimed.seconds == SECONDS["year"] and _SINCE.match(after):
+        pairs = _pairs([k.low for k in known if _is_year(k)])
+        return any(b - a == claimed.low for a, b in pairs)
+    if _TOGETHER.search(claim):
+        pairs = _pairs([k.low for k in known if _alike(k, claimed)])
+        return any(abs(a + b - claimed.low) <= near for a, b in pairs)
+    return False
+
+
+def _alike(known: Figure, claimed: Figure) -> bool:
+    """Whether two single values count the same."""
+    kinds = ((k.unit, k.seconds, k.every) for k in (known, claimed))
+    return len(set(kinds)) == 1 and not known.is_range and not _is_year(known)
+
+
+def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Each two of `values`, the less first; none where there are many."""
+    every = sorted(set(values))
+    return [(a, b) for a in every for b in every if a < b] if len(every) <= _FEW else []
+
+
+def _is_year(figure: Figure) -> bool:
+    """Whether it is written as a year is."""
+    plain = not (figure.unit or figure.seconds or figure.is_range)
+    return plain and _YEARS[0] <= figure.low <= _YEARS[1] and figure.text.isdigit()
+
+
+def _years_told(known: Sequence[Figure], evidence: str) -> set[float]:
+    """The years that the evidence tells from the one before: "two years later", "the next year"."""
+    told = set()
+    for match in _LATER.finditer(evidence):
+        years = [k.low for k in known if _is_year(k) and k.start < match.start()]
+        way = -1 if _EARLIER.search(match[0]) else 1
+        told |= {year + way * (count(match["n"]) if match["n"] else 1) for year in years[-1:]}
+    return told
+
+
+def _in_words(claimed: Figure, evidence: str) -> bool:
+    """Whether the evidence writes the figure out: "the fourth", "one week in six", "a year"."""
+    if claimed.unit == "th":
+        rank = rf"one \w+ in {re.escape(_CARDINALS.get(claimed.low, '?'))}"
+        return bool(
+            re.search(rf"\b(?:{re.escape(claimed.text)}|{rank})\b", evidence, re.IGNORECASE)
+        )
+    lasts = claimed.low * claimed.seconds
+    units = [
+        unit for unit, seconds in SECONDS.items() if lasts and abs(lasts - seconds) < 0.02 * seconds
+    ]
+    return bool(units and re.search(rf"\b(?:an?|one) {units[0]}\b", evidence, re.IGNORECASE))
+
+
+def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = ()) -> bool:
+    """Whether `known` of the evidence bears out `claimed`, as `claim` words it.
+
+    `money` are the currencies that the evidence names anywhere: a table names its own only once.
+    """
+    if known.every and claimed.every and known.every != claimed.every:
+        return False
+    if known.seconds and claimed.seconds and known.seconds != claimed.seconds:
+        return _as_long(known, claimed)
+    if not _same_unit(known, claimed, money):
+        return False
+    if (known.most and claimed.least) or (known.least and claimed.most):
+        return False
+    near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
+    if known.most and not (claimed.most or _MOST.search(claim)):
+        return False
+    if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
+        return False
+    if claimed.open and not known.open:
+        return False
+    if claimed.is_range or not known.is_range:
+        same = (claimed.low, claimed.high) == (known.low, known.high)
+        return same or _rounds_to(known, claimed, near) or _bounds(known, claimed, claim)
+    before = claim[: claimed.start].rstrip(" $€£")
+    return claimed.low in (known.low, known.high) and bool(_HEDGES.search(before))
+
+
+def _same_unit(known: Figure, claimed: Figure, money: Collection[str]) -> bool:
+    if known.unit == claimed.unit:
+        return True
+    if claimed.unit in money and not known.unit:
+        return True
+    if known.unit in money and not claimed.unit:
+        return claimed.low >= 1000
+    return claimed.unit == "th" and not known.unit and "percentile" not in claimed.text
+
+
+def _bounds(known: Figure, claimed: Figure, claim: str) -> bool:
+    """Whether the claim says "more than" or "less than", and the known value is just beyond."""
+    if claimed.is_range or known.is_range:
+        return False
+    before = claim[: claimed.start + 1]
+    over, under = bool(_ABOVE.search(before)), bool(_BELOW.search(before))
+    beyond = known.low - claimed.low if over else claimed.low - known.low
+    return (over or under) and 0 < beyond <= abs(claimed.low) / 5
+
+
+def _as_long(known: Figure, claimed: Figure) -> bool:
+    """Whether two figures of different units of time are the same time."""
+    pairs = ((known.low, claimed.low), (known.high, claimed.high))
+    return known.open == claimed.open and all(
+        abs(a * known.seconds - b * claimed.seconds) <= a * known.seconds / 50 for a, b in pairs
+    )
+
+
+def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:
+    """Whether the claim says that it rounds, and rounds by no more than a twentieth."""
+    if not _ABOUT.search(near) or claimed.unit == "th":
+        return False
+    pairs = ((known.low, claimed.low), (known.high, claimed.high))
+    return all(abs(a - b) <= abs(a) / 20 and abs(b) >= 10 for a, b in pairs)
