@@ -1,11 +1,11 @@
 """A small cross-encoder: two texts read together, one score. The reranker and the support model.
 
-all-MiniLM-L6-v2 with low-rank changes (LoRA, Hu et al. 2021) and a head over the means of both
-texts and the best match of each word of the first in the second. `eval/learner.py` is the same in
-torch and makes the weights.
+A base of the catalogue with low-rank changes (LoRA, Hu et al. 2021) and a head over the means of
+both texts, the best match of each word of the first in the second and, where the base is a
+cross-encoder itself, its own score. `eval/learner.py` is the same in torch and makes the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bert import BertEncoder, Floats, batches, gelu
+from index.bert import BertEncoder, Floats, batches, gelu, read_model
 from index.models import ModelStore
 
-BASE = "all-minilm-l6-v2"
+_OWN = ("pooler.", "classifier.")  # what gives a base its own score
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Tokens of pairs; `parts` tells of each: 0 special, 1 of the first text, 2 of the second."""
+    """Tokens of pairs, and what each is of.
+
+    `parts`: 0 special, 1 of the first text, 2 of the second. `kinds`, as the base is told: 0 up to
+    the end of the first text, then 1.
+    """
 
     ids: list[list[int]]
     parts: list[list[int]]
+    kinds: list[list[int]]
+
+    def __getitem__(self, rows: Sequence[int]) -> "Pairs":
+        """The pairs of these numbers."""
+        ids, parts, kinds = ([of[i] for i in rows] for of in (self.ids, self.parts, self.kinds))
+        return Pairs(ids, parts, kinds)
 
 
 class CrossEncoder:
@@ -45,12 +55,13 @@ class CrossEncoder:
         self._encoder = encoder
         self._tokenizer = tokenizer
         self._head = head
+        self._scores_itself = scores_itself(head)
         self.max_tokens = max_tokens
         self.first_tokens = first_tokens
 
     @classmethod
     def open(cls, models: ModelStore, weights: Path) -> "CrossEncoder":
-        """The cross-encoder of `weights`, over the embedder of the catalogue that it changes."""
+        """The cross-encoder of `weights`, over the base of the catalogue that they change."""
         from safetensors import safe_open
 
         with safe_open(weights, "numpy") as file:
@@ -58,10 +69,15 @@ class CrossEncoder:
             stored = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 no dict
         head = {name: stored.pop(name) for name in list(stored) if name.startswith("head.")}
         names = sorted({name.rpartition(".")[0] for name in stored})
-        changes = {f"{n}.weight": stored[f"{n}.up"] @ stored[f"{n}.down"] for n in names}
-        folder = models.resolve(BASE)
+        folder = models.resolve(card["base"])
+        base = read_model(folder)
+        for name in names:
+            change = stored[f"{name}.up"] @ stored[f"{name}.down"]
+            base.weights[f"{name}.weight"] = base.weights[f"{name}.weight"] + change
+        if scores_itself(base.weights):
+            head |= {name: base.weights[name] for name in base.weights if name.startswith(_OWN)}
         return cls(
-            BertEncoder(folder, changes),
+            BertEncoder(base),
             open_tokenizer(folder),
             head,
             max_tokens=int(card["max_tokens"]),
@@ -77,8 +93,9 @@ class CrossEncoder:
         pairs = encode(self._tokenizer, texts, self.max_tokens, self.first_tokens)
         scores = np.empty(len(texts), dtype=np.float32)
         for rows in batches(list(map(len, pairs.ids))):
-            states = self._encoder.states([pairs.ids[i] for i in rows])
-            scores[rows] = self._read(states, [pairs.parts[i] for i in rows])
+            batch = pairs[rows]
+            states = self._encoder.states(batch.ids, batch.kinds if self._scores_itself else None)
+            scores[rows] = self._read(states, batch.parts)
         return scores
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -93,14 +110,24 @@ class CrossEncoder:
             which[row, : len(part)] = part
         first, second = _mean(states, which == 1), _mean(states, which == 2)
         matched = _best_match(states, which)
-        features = [first, second, np.abs(first - second), first * second, matched]
-        hidden = gelu(self._linear(np.concatenate(features, axis=1), "head.0"))
-        out: Floats = self._linear(hidden, "head.2")[:, 0] - self._head["head.null"]
-        return out
+        features = [first, second, np.abs(first - second), first * second]
+        own: Floats | float = 0.0
+        if self._scores_itself:
+            pooled = np.tanh(self._linear(states[:, 0], "pooler.dense"))
+            features.append(pooled)
+            own = self._linear(pooled, "classifier") * self._head["head.scale"]
+        hidden = gelu(self._linear(np.concatenate([*features, matched], axis=1), "head.0"))
+        scores: Floats = (self._linear(hidden, "head.2") + own)[:, 0]
+        return scores - self._head["head.null"]
 
     def _linear(self, x: Floats, name: str) -> Floats:
         out: Floats = x @ self._head[f"{name}.weight"].T + self._head[f"{name}.bias"]
         return out
+
+
+def scores_itself(weights: Mapping[str, Any]) -> bool:
+    """Whether a base is a cross-encoder, which tells both texts apart and scores them."""
+    return "classifier.weight" in weights
 
 
 def open_tokenizer(folder: Path) -> Any:
@@ -120,12 +147,13 @@ def encode(
     opening, closing = tokenizer.encode("").ids
     firsts = tokenizer.encode_batch([first for first, _ in texts], add_special_tokens=False)
     seconds = tokenizer.encode_batch([second for _, second in texts], add_special_tokens=False)
-    pairs = Pairs([], [])
+    pairs = Pairs([], [], [])
     for first, second in zip(firsts, seconds, strict=True):
         a = first.ids[:first_tokens]
         b = second.ids[: max_tokens - len(a) - 3]
         pairs.ids.append([opening, *a, closing, *b, closing])
         pairs.parts.append([0, *[1] * len(a), 0, *[2] * len(b), 0])
+        pairs.kinds.append([0] * (len(a) + 2) + [1] * (len(b) + 1))
     return pairs
 
 

@@ -169,8 +169,15 @@ def _search() -> Iterator[Check]:
 
 def _models() -> Iterator[Check]:
     """The catalogue's files; one that the settings do not use may be absent."""
+    from . import reranker, support
+
     settings = _settings_or_defaults()
-    used = {settings.embedder, settings.llm.removeprefix("transformers:")}
+    used = {
+        settings.embedder,
+        reranker.SECOND_BASE,
+        support.BASE,
+        settings.llm.removeprefix("transformers:"),
+    }
     for check in ModelStore().status():
         detail = f"{check.message}, {check.folder}" if check.state == "present" else check.message
         if check.state == "present" or (check.state == "absent" and check.model.name not in used):

@@ -31,8 +31,11 @@ _RERANKED = 16  # passages that the reranker reads
 _TELLING = 3.0  # the most that one word tells of where the answer stands
 _ELSEWHERE = 2.0  # weight of words that stand in other documents only
 _OPENED, _READ_ITEMS = 6, 2  # of so many passages, so many items are read by themselves
+_TWICE = 6  # passages that the second reader reads too
+_ONCE = 6.0  # how far the others, which nobody confirmed, fall behind
 
 Embed = Callable[[Sequence[str]], Floats]
+Reader = Callable[[str, Sequence[str]], Floats]
 
 
 @dataclass(frozen=True)
@@ -155,16 +158,15 @@ class Ranker:
         return sorted(self._reranked(question, likely), key=_best_first)
 
     def _reranked(self, question: Question, likely: Sequence[Ranked]) -> list[Ranked]:
-        """`likely` with what the reranker says of the whole, or of an item if that is more.
-
-        A long list is read in part only, and one item that answers is lost among the others.
-        """
-        read = [(n, r.passage.spans) for n, r in enumerate(likely)]
-        read += [(n, (item,)) for n, r in enumerate(likely[:_OPENED]) for item in _nearest(r)]
-        texts = [likely[n].passage.scored(spans) for n, spans in read]
-        answers = [-math.inf] * len(likely)
-        for (n, _), said in zip(read, self._reranker.score(question.text, texts), strict=True):
-            answers[n] = max(answers[n], float(said))
+        """`likely` with what the reranker says of each; its second reader reads the best again."""
+        views = [_views(r, items=n < _OPENED) for n, r in enumerate(likely)]
+        first = _best_of(self._reranker.score, question.text, views)
+        scores = [_PRIOR * r.score + said for r, said in zip(likely, first, strict=True)]
+        best = sorted(range(len(likely)), key=lambda n: -scores[n])[:_TWICE]
+        second = _best_of(self._reranker.read_again, question.text, [views[n] for n in best])
+        answers = [said - _ONCE for said in first]
+        for n, said in zip(best, second, strict=True):
+            answers[n] = (first[n] + said) / 2
         return [
             replace(r, answers=said, score=_PRIOR * r.score + said)
             for r, said in zip(likely, answers, strict=True)
@@ -275,6 +277,21 @@ def _nearest(ranked: Ranked) -> list[Span]:
         return []
     order = np.argsort([-s for s in ranked.similarities], kind="stable")[:_READ_ITEMS]
     return [spans[at] for at in order.tolist()]
+
+
+def _views(ranked: Ranked, *, items: bool) -> list[str]:
+    """What is read of a passage: the whole and, with `items`, those most like the question.
+
+    A long list is read in part only, and one item that answers is lost among the others.
+    """
+    chosen = [ranked.passage.spans, *((item,) for item in _nearest(ranked) if items)]
+    return [ranked.passage.scored(spans) for spans in chosen]
+
+
+def _best_of(reader: Reader, question: str, views: Sequence[Sequence[str]]) -> list[float]:
+    """What `reader` says of the view of each passage that it likes best."""
+    said = iter(reader(question, [text for texts in views for text in texts]).tolist())
+    return [max(next(said) for _ in texts) for texts in views]
 
 
 def passages_of(document: Document) -> Iterator[Passage]:

@@ -22,6 +22,7 @@ from index.models import ModelStore, Progress
 from index.store import Hit, Index
 
 from . import answer as record
+from . import reranker, support
 from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
 from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
@@ -151,14 +152,15 @@ class Assistant:
         """
         settings = settings or load_settings()
         models = ModelStore()
-        models.resolve(settings.embedder, progress=on_models)
+        for name in dict.fromkeys((settings.embedder, reranker.SECOND_BASE, support.BASE)):
+            models.resolve(name, progress=on_models)
         embedder = open_embedder(settings.embedder, models, settings.device, settings.precision)
         opened = open_index(index, embedder, on_index)
-        reranker = Reranker.open(models)
+        reader = Reranker.open(models)
         check = SupportCheck.open(models, settings.support, settings.device)
         wanted = llm if llm is not None else settings.llm
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
-        return cls(opened, embedder, reranker, check, model, settings)
+        return cls(opened, embedder, reader, check, model, settings)
 
     def with_index(self, index: Index) -> "Assistant":
         """The same models over another open index."""

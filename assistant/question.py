@@ -36,13 +36,6 @@ _NO_ROLE = frozenset(  # words before a role that do not make it another one
     "senior experienced skilled good great best top other new young old typical average real same "
     "many most successful qualified level these such junior lead principal staff".split()
 )
-_HAD = re.compile(  # right before a role: it is somebody's, and not what is asked about
-    r"(?<!if )(?<!when )\b(?:(?:i|he|she|we)['\u2019 ](?:a?m|s|is|was|were|re)|im|"
-    r"(?:i|we)(?:['\u2019]ve| have) been) (?:\w+ly |now )?(?:an?|the) (?:[\w-]+ ){0,3}$|"
-    r"\bmy (?:[\w-]+ )?$|\bour [\w-]+ $",
-    re.IGNORECASE,
-)
-_ACTS = re.compile(r"\b(?:do|does|did|would|will|can|should) (?:an? |the )?$", re.IGNORECASE)
 _TRAINED = frozenset("trained certified qualified registered licensed".split())
 _WORD = re.compile(r"[^\W\d_]+")
 _NO_NAMES = frozenset("ok okay faq asap fyi btw pls thx e.g i.e cv hr".split())
@@ -224,7 +217,7 @@ class Question:
 
     @cached_property
     def roles(self) -> tuple[str, ...]:
-        """The levels and occupations that it asks of; not those that someone is said to have."""
+        """The levels and occupations."""
         text = one_form_of_roles(self.text)
         found = list(_LEVELS.finditer(text))
         found += [m for m in _WORD.finditer(text) if _singular(m[0].lower()) in OCCUPATIONS]
@@ -237,20 +230,12 @@ class Question:
             and not (match[1] in self.proper and match[1].istitle() and match[2].islower())
         ]
         found.sort(key=lambda match: match.start())
-        asked = [m[0] for m in found if not _somebodys(m[0], text[: m.start()])]
-        return tuple(dict.fromkeys(asked))
+        return tuple(dict.fromkeys(match[0] for match in found))
 
     @cached_property
     def named(self) -> tuple[str, ...]:
         """All that an answer must be about: what is pinned, roles and proper names."""
         return tuple(dict.fromkeys((*self.pinned, *self.roles, *self.proper)))
-
-
-def _somebodys(role: str, before: str) -> bool:
-    """Whether `role`, after `before`, is what somebody is, or who hires for any job."""
-    return bool(
-        _HAD.search(before) or (role.lower().startswith("recruiter") and _ACTS.search(before))
-    )
 
 
 def one_form_of_roles(text: str) -> str:

@@ -1,7 +1,9 @@
-"""The reranker: how far a passage answers a question, read together by a small cross-encoder.
+"""The reranker: how far a passage answers a question, read together by two small cross-encoders.
 
-`eval/train_reranker.py` makes the weights from the questions in `eval/training/`;
-docs/decisions/0006-reranker.md says how good it is.
+The first reads many passages, the second, twice as deep, the few that the first likes best; the
+mean of both tells better than either whether one answers. `eval/train_reranker.py` makes the
+weights from the questions in `eval/training/`; docs/decisions/0013-second-reader.md says how good
+they are.
 """
 
 from collections.abc import Sequence
@@ -12,20 +14,27 @@ from index.models import ModelStore
 
 from .cross_encoder import CrossEncoder
 
-WEIGHTS = Path(__file__).with_name("reranker.safetensors")
+FIRST = Path(__file__).with_name("first_reader.safetensors")
+SECOND = Path(__file__).with_name("second_reader.safetensors")
+FIRST_BASE, SECOND_BASE = "all-minilm-l6-v2", "ms-marco-minilm-l12-v2"
 
 
 class Reranker:
     """Scores passages for a question; deterministic, safe to use from several threads."""
 
-    def __init__(self, encoder: CrossEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, first: CrossEncoder, second: CrossEncoder) -> None:
+        self._first = first
+        self._second = second
 
     @classmethod
-    def open(cls, models: ModelStore, weights: Path = WEIGHTS) -> "Reranker":
-        """The reranker with `weights`."""
-        return cls(CrossEncoder.open(models, weights))
+    def open(cls, models: ModelStore) -> "Reranker":
+        """The reranker that is shipped."""
+        return cls(CrossEncoder.open(models, FIRST), CrossEncoder.open(models, SECOND))
 
     def score(self, question: str, passages: Sequence[str]) -> Floats:
-        """The log-odds that each of `passages` answers `question`: (len(passages),) float32."""
-        return self._encoder.score(question, passages)
+        """The log-odds, by the first reader, that each answers `question`: (len(passages),)."""
+        return self._first.score(question, passages)
+
+    def read_again(self, question: str, passages: Sequence[str]) -> Floats:
+        """The same by the second reader, who takes three times as long."""
+        return self._second.score(question, passages)

@@ -27,6 +27,7 @@ from .figures import figures
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 
+BASE = "all-minilm-l6-v2"
 WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5

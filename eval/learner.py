@@ -1,50 +1,70 @@
 """`assistant/cross_encoder.py` in torch: the same states, features and head, to be trained.
 
-The encoder stays as it is; low-rank changes of its linear layers (LoRA, Hu et al. 2021) and the
-head learn. Runs on a CPU or a GPU.
+The base stays as it is; low-rank changes of the linear layers of its encoder (LoRA, Hu et al. 2021)
+and the head learn. Runs on a CPU or a GPU.
 """
 
 import math
 import random
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import BertModel
+from transformers import BertConfig, BertModel
 
-from assistant.cross_encoder import Pairs, encode, open_tokenizer
+from assistant.cross_encoder import Pairs, encode, open_tokenizer, scores_itself
+from index.bert import Model, read_model
 
 HIDDEN = 128
 RATE, HEAD_RATE, WARM_UP = 3e-4, 1e-3, 50
-_SCALE = 2.0  # of the changes
+_CHANGE = 2.0  # scale of the changes
+_BASE = 0.3  # scale of the base's own score, before it learns
+_TOLD = 50  # steps
+_TOGETHER = 48  # pairs of like length that go through the encoder together: more is slower on CPUs
 
 
 class Learner(nn.Module):
-    """The cross-encoder with changes of rank `rank`."""
+    """The cross-encoder over the base in `folder`, with changes of rank `rank`."""
 
     def __init__(self, folder: Path, *, rank: int, max_tokens: int, first_tokens: int) -> None:
         super().__init__()
-        self.bert = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32)
-        self.bert.requires_grad_(False)
+        base = read_model(folder)
+        self.own = _own_score(base) if scores_itself(base.weights) else None
+        self.bert = _encoder(base)
+        self.requires_grad_(False)
         self.changes = dict(_low_rank(self.bert, rank))
-        width = self.bert.config.hidden_size
-        self.head = nn.Sequential(nn.Linear(4 * width + 2, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1))
+        features = (5 if self.own else 4) * self.bert.config.hidden_size + 2
+        self.head = nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1))
+        self.scale = nn.Parameter(torch.tensor(_BASE), requires_grad=self.own is not None)
         self.null = nn.Parameter(torch.zeros(()))
         self.tokenizer = open_tokenizer(folder)
         self.max_tokens, self.first_tokens = max_tokens, first_tokens
 
-    def encode(self, texts: Sequence[tuple[str, str]]) -> Pairs:
-        """The tokens of pairs of texts."""
-        return encode(self.tokenizer, texts, self.max_tokens, self.first_tokens)
+    def in_half(self) -> "Learner":
+        """Computes the states in bfloat16 from now on, twice as fast; what learns stays float32."""
+        for part in self.bert.modules():
+            if isinstance(part, nn.LayerNorm | nn.Embedding):
+                part.to(torch.bfloat16)
+        return self
+
+    def score(self, texts: Sequence[tuple[str, str]]) -> Tensor:
+        """The log-odds for each pair of texts: (pairs,)."""
+        pairs = encode(self.tokenizer, texts, self.max_tokens, self.first_tokens)
+        order = sorted(range(len(texts)), key=lambda i: len(pairs.ids[i]))
+        groups = [order[at : at + _TOGETHER] for at in range(0, len(order), _TOGETHER)]
+        scores = torch.cat([self(pairs[rows]) for rows in groups])
+        return scores[torch.tensor(order, device=scores.device).argsort()]
 
     def forward(self, pairs: Pairs) -> Tensor:
         """The log-odds for each pair: (pairs,)."""
-        device = self.null.device
-        ids, parts = (_padded(rows).to(device) for rows in (pairs.ids, pairs.parts))
-        mask = _padded([[1] * len(row) for row in pairs.ids]).to(device)
-        states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        rows = (pairs.ids, pairs.parts, pairs.kinds, [[1] * len(row) for row in pairs.ids])
+        ids, parts, kinds, mask = (_padded(row).to(self.null.device) for row in rows)
+        kinds = kinds if self.own else torch.zeros_like(kinds)
+        states = self.bert(ids, mask, token_type_ids=kinds).last_hidden_state.float()
         first, second = parts == 1, parts == 2
         a, b = _mean(states, first), _mean(states, second)
         unit = nn.functional.normalize(states, dim=-1)
@@ -52,13 +72,19 @@ class Learner(nn.Module):
         best = cosines.amax(dim=-1)
         mean = (best * first).sum(dim=1) / first.sum(dim=1).clamp(min=1)
         least = best.masked_fill(~first, 2.0).amin(dim=1)
-        features = torch.cat([a, b, (a - b).abs(), a * b, torch.stack([mean, least], 1)], dim=1)
-        scores: Tensor = self.head(features).squeeze(1) - self.null
-        return scores
+        features = [a, b, (a - b).abs(), a * b]
+        own: Tensor | float = 0.0
+        if self.own:
+            pooled = torch.tanh(self.own[0](states[:, 0]))
+            features.append(pooled)
+            own = self.own[1](pooled) * self.scale
+        matched = torch.stack([mean, least], 1)
+        scores: Tensor = (self.head(torch.cat([*features, matched], dim=1)) + own).squeeze(1)
+        return scores - self.null
 
     def parameters_by_rate(self) -> list[dict[str, object]]:
         """What learns, for the optimizer: the changes slowly, the head faster."""
-        head = [*self.head.parameters(), self.null]
+        head = [*self.head.parameters(), self.null, *[self.scale] * (self.own is not None)]
         body = [p for change in self.changes.values() for p in (change.down, change.up)]
         return [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
 
@@ -94,9 +120,33 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output with its change."""
-        out: Tensor = self.base(x) + x @ self.down.T @ self.up.T * _SCALE
-        return out
+        """The layer's output with its change, in the precision of `x`."""
+        weight = self.base.weight + self.up @ self.down * _CHANGE
+        return nn.functional.linear(x, weight.to(x.dtype), self.base.bias.to(x.dtype))
+
+
+class Told:
+    """Says on standard error how an epoch goes."""
+
+    def __init__(self, epoch: str) -> None:
+        self._epoch = epoch
+        self._started = time.monotonic()
+        self._losses: list[float] = []
+
+    def step(self, loss: Tensor) -> None:
+        """Keep the `loss` of a step; every fiftieth is told with those before it."""
+        self._losses.append(loss.item())
+        if len(self._losses) % _TOLD == 0:
+            self._tell(f"step {len(self._losses)}", self._losses[-_TOLD:])
+
+    def end(self) -> None:
+        """Tell the mean loss of the epoch."""
+        self._tell("all", self._losses)
+
+    def _tell(self, what: str, losses: Sequence[float]) -> None:
+        seconds = time.monotonic() - self._started
+        mean = sum(losses) / len(losses)
+        sys.stderr.write(f"epoch {self._epoch}, {what}: loss {mean:.4f}, {seconds:.0f} s\n")
 
 
 def seed() -> None:
@@ -109,9 +159,11 @@ def save(learner: Learner, file: Path, card: dict[str, str]) -> None:
     """Write the changes and the head as float16; `card` says where they come from."""
     tensors = {f"head.{name}": value for name, value in learner.head.state_dict().items()}
     tensors["head.null"] = learner.null.detach()
+    if learner.own:
+        tensors["head.scale"] = learner.scale.detach()
     for name, change in learner.changes.items():
         tensors[f"{name}.down"] = change.down.detach()
-        tensors[f"{name}.up"] = change.up.detach() * _SCALE
+        tensors[f"{name}.up"] = change.up.detach() * _CHANGE
     lengths = {"max_tokens": learner.max_tokens, "first_tokens": learner.first_tokens}
     metadata = card | {name: str(length) for name, length in lengths.items()}
     halves = {name: tensor.half().contiguous().cpu() for name, tensor in tensors.items()}
@@ -122,11 +174,42 @@ def load(learner: Learner, file: Path) -> None:
     """Give `learner` the changes and the head that `save` wrote."""
     stored = {name: tensor.float() for name, tensor in load_file(file).items()}
     learner.null.data = stored.pop("head.null")
+    learner.scale.data = stored.pop("head.scale", learner.scale.data)
     head = {name.removeprefix("head."): t for name, t in stored.items() if name.startswith("head.")}
     learner.head.load_state_dict(head)
     for name, change in learner.changes.items():
         change.down.data = stored[f"{name}.down"]
-        change.up.data = stored[f"{name}.up"] / _SCALE
+        change.up.data = stored[f"{name}.up"] / _CHANGE
+
+
+def _encoder(base: Model) -> BertModel:
+    """The encoder of the base, without dropout: what learns is small."""
+    vocabulary, width = base.weights["embeddings.word_embeddings.weight"].shape
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        intermediate_size=len(base.weights["encoder.layer.0.intermediate.dense.bias"]),
+        layer_norm_eps=base.epsilon,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        attn_implementation="eager",
+    )
+    bert = BertModel(config, add_pooling_layer=False)
+    bert.load_state_dict({name: torch.tensor(base.weights[name]) for name in bert.state_dict()})
+    return bert
+
+
+def _own_score(base: Model) -> nn.ModuleList:
+    """The layers by which a base scores pairs itself."""
+    layers = nn.ModuleList()
+    for name in ("pooler.dense", "classifier"):
+        weight, bias = (torch.tensor(base.weights[f"{name}.{part}"]) for part in ("weight", "bias"))
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        layers.append(layer)
+    return layers
 
 
 def _low_rank(bert: nn.Module, rank: int) -> Iterator[tuple[str, LowRank]]:

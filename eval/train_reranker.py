@@ -1,9 +1,12 @@
-"""Makes the weights of `assistant/reranker.py`; run as python -m eval.train_reranker.
+"""Makes the weights of the readers of `assistant/reranker.py`.
+
+    python -m eval.train_reranker second
 
 Learns from `eval/training/`: career documents written for this purpose, and the shipped one, each
-with questions and the lines that answer them, or none. One step sees some questions; each has one
-text that answers it, when there is one, the texts most like it that do not, and the choice that
-none does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
+with questions and the lines that answer them, or none. Some come in twins: a question, and one that
+differs in one thing, so that nothing answers it. One step sees some questions; each has one text
+that answers it, when there is one, the texts most like it that do not, and the choice that none
+does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
 assistant ranks both. The same machine gives the same weights.
 """
 
@@ -13,31 +16,50 @@ import json
 import math
 import random
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from assistant.conversation import standalone
-from assistant.cross_encoder import BASE
 from assistant.evidence import Passage, passages_of
-from assistant.reranker import WEIGHTS
+from assistant.reranker import FIRST, FIRST_BASE, SECOND, SECOND_BASE
 from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readers import read_paths
 from corpus.sections import Span
 from index.embedder import Embedder, open_embedder, quiet_transformers
 from index.models import ModelStore
 
-from .learner import Learner, Schedule, save, seed
+from .learner import Learner, Schedule, Told, save, seed
 
+EMBEDDER = "all-minilm-l6-v2"  # finds the texts that are most like a question
 LESSONS = Path(__file__).parent / "training"
-RANK, MAX_TOKENS, QUESTION_TOKENS = 32, 128, 48
-EPOCHS, QUESTIONS, OTHERS = 4, 16, 11  # questions of a step, and texts that do not answer each
+MORE, TWINS = "more", "twins"  # folders there: more documents, questions that have a twin
+MAX_TOKENS, QUESTION_TOKENS = 128, 48
+QUESTIONS = 16  # of a step, or twins
 _HARD = 20  # texts most like the question, from which those that do not answer it are taken
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a reader is made: over which base, with how many texts a question, how often."""
+
+    weights: Path
+    base: str
+    rank: int
+    texts: int
+    epochs: int
+    more: bool  # whether it learns from more documents and from twins
+
+
+READERS = {
+    "first": Recipe(FIRST, FIRST_BASE, rank=32, texts=12, epochs=4, more=False),
+    "second": Recipe(SECOND, SECOND_BASE, rank=24, texts=8, epochs=2, more=True),
+}
 
 
 @dataclass(frozen=True)
@@ -50,10 +72,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and the spans of its lesson that answer it; none when nothing does."""
+    """A question and the spans of its lesson that answer it, none when nothing does.
+
+    `tempting` are spans that look like an answer and are none: its twin's.
+    """
 
     question: str
     spans: frozenset[int]
+    tempting: frozenset[int] = frozenset()
 
     def right(self, text: Text) -> bool:
         """Whether `text` answers: an item that does, or a passage that holds one."""
@@ -65,22 +91,24 @@ class Lesson:
     """One document as texts, and its questions."""
 
     texts: tuple[Text, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[tuple[Asked, ...], ...]  # one question, or twins
 
 
-def document_of(questions: Path) -> Path:
-    """The Markdown file beside `questions`, or the shipped document of that name."""
-    beside = questions.with_suffix(".md")
-    return beside if beside.exists() else SHIPPED_DOCUMENTS / beside.name
+def files_of(name: str, *, more: bool) -> list[Path]:
+    """The document of that name, then its files of questions."""
+    folders = [LESSONS, LESSONS / MORE] if more else [LESSONS]
+    documents = [folder / f"{name}.md" for folder in (*folders, SHIPPED_DOCUMENTS)]
+    asked = [folder / f"{name}.jsonl" for folder in [*folders, *[LESSONS / TWINS] * more]]
+    return [next(filter(Path.exists, documents)), *filter(Path.exists, asked)]
 
 
-def read_lesson(questions: Path) -> Lesson:
-    """The lesson of a file of questions, JSON lines, and its document.
+def read_lesson(file: Path, questions: Sequence[Path]) -> Lesson:
+    """The lesson of a document; a question may have a twin, `near` it, that nothing answers.
 
     Raises:
         ValueError: an answer is no line of the document.
     """
-    document = read_paths([document_of(questions)]).documents[0]
+    document = read_paths([file]).documents[0]
     passages = list(passages_of(document))
     spans = [span for passage in passages for span in passage.spans]
     number = {span: n for n, span in enumerate(spans)}
@@ -89,21 +117,26 @@ def read_lesson(questions: Path) -> Lesson:
         for passage in passages
         for chosen in _views(passage)
     ]
-    asked = []
-    for line in questions.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        places = [document.text.index(answer) for answer in row["answers"]]
-        ends = [at + len(answer) for at, answer in zip(places, row["answers"], strict=True)]
-        right = {
-            number[span]
-            for at, end in zip(places, ends, strict=True)
-            for span in spans
-            if span.start < end and at < span.end
-        }
-        if bool(right) == bool(row["answers"]):  # a heading or lead-in answers nothing by itself
-            earlier = [{"question": question} for question in row.get("history", ())]
-            asked.append(Asked(standalone(row["q"], earlier), frozenset(right)))
+
+    def holding(answers: Sequence[str]) -> frozenset[int]:
+        places = [range(at := document.text.index(text), at + len(text)) for text in answers]
+        held = [s for s in spans if any(s.start < p.stop and p.start < s.end for p in places)]
+        return frozenset(number[span] for span in held)
+
+    asked: list[tuple[Asked, ...]] = []
+    for row in _rows(questions):
+        right = holding(row["answers"])
+        if bool(right) != bool(row["answers"]):
+            continue  # a heading or lead-in answers nothing by itself
+        earlier = [{"question": question} for question in row.get("history", ())]
+        twin = [Asked(row["near"], frozenset(), right)] if "near" in row else []
+        asked.append((Asked(standalone(row["q"], earlier), right), *twin))
     return Lesson(tuple(texts), tuple(asked))
+
+
+def _rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        yield from map(json.loads, file.read_text("utf-8").splitlines())
 
 
 def _views(passage: Passage) -> Iterator[tuple[Span, ...]]:
@@ -113,80 +146,95 @@ def _views(passage: Passage) -> Iterator[tuple[Span, ...]]:
 
 
 def train(
-    lessons: Sequence[Lesson], near: Sequence[Sequence[Sequence[int]]], folder: Path, epochs: int
+    lessons: Sequence[Lesson], recipe: Recipe, embedder: Embedder, models: ModelStore
 ) -> Learner:
-    """A learner that saw each question `epochs` times; `near` as `nearest` gives it."""
+    """A learner that saw each question as often as `recipe` says."""
     seed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    learner = Learner(folder, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=QUESTION_TOKENS)
-    learner.to(device).train()
+    learner = Learner(
+        models.resolve(recipe.base),
+        rank=recipe.rank,
+        max_tokens=MAX_TOKENS,
+        first_tokens=QUESTION_TOKENS,
+    )
+    learner.in_half().to(device).train()
+    near = [nearest(lesson, embedder) for lesson in lessons]
     tasks = [(at, n) for at, lesson in enumerate(lessons) for n in range(len(lesson.asked))]
-    schedule = Schedule(learner, epochs * math.ceil(len(tasks) / QUESTIONS))
-    for epoch in range(1, epochs + 1):
+    schedule = Schedule(learner, recipe.epochs * math.ceil(len(tasks) / QUESTIONS))
+    for epoch in range(1, recipe.epochs + 1):
         random.shuffle(tasks)
-        started, losses = time.monotonic(), []
+        told = Told(f"{epoch} of {recipe.epochs}")
         for at in range(0, len(tasks), QUESTIONS):
-            chosen = tasks[at : at + QUESTIONS]
-            loss = _loss(learner, [_choices(lessons[d], n, near[d][n]) for d, n in chosen])
+            chosen = [
+                _choices(lessons[d], asked, like, recipe.texts)
+                for d, n in tasks[at : at + QUESTIONS]
+                for asked, like in zip(lessons[d].asked[n], near[d][n], strict=True)
+            ]
+            loss = _loss(learner, chosen)
             schedule.step(loss)
-            losses.append(loss.detach())
-        told = torch.stack(losses).mean().item()
-        _tell(f"epoch {epoch} of {epochs}: loss {told:.3f}, {time.monotonic() - started:.0f} s")
+            told.step(loss)
+        told.end()
     return learner.eval()
 
 
-def nearest(lesson: Lesson, embedder: Embedder) -> list[list[int]]:
-    """For each question of `lesson`, its texts, those most like it first."""
+def nearest(lesson: Lesson, embedder: Embedder) -> list[list[list[int]]]:
+    """For each question of each group of `lesson`, its texts, those most like it first."""
     texts = embedder.embed([text.words for text in lesson.texts])
-    asked = embedder.embed([asked.question for asked in lesson.asked])
-    return [list(row) for row in np.argsort(-(asked @ texts.T), axis=1, kind="stable").tolist()]
+    asked = embedder.embed([asked.question for group in lesson.asked for asked in group])
+    rows = iter(np.argsort(-(asked @ texts.T), axis=1, kind="stable").tolist())
+    return [[next(rows) for _ in group] for group in lesson.asked]
 
 
-def _choices(lesson: Lesson, n: int, near: Sequence[int]) -> tuple[str, list[str], bool]:
-    """A question, the texts to choose from, and whether the first of them answers."""
-    asked = lesson.asked[n]
+def _choices(
+    lesson: Lesson, asked: Asked, near: Sequence[int], most: int
+) -> tuple[str, list[str], bool]:
+    """A question, at `most` so many texts to choose from, and whether the first of them answers."""
     right = [text.words for text in lesson.texts if asked.right(text)]
+    tempting = [text.words for text in lesson.texts if text.spans & asked.tempting]
     wrong = [lesson.texts[i].words for i in near if not asked.right(lesson.texts[i])][:_HARD]
-    hardest, rest = wrong[: OTHERS // 2], wrong[OTHERS // 2 :]
-    others = hardest + random.sample(rest, min(len(rest), OTHERS - len(hardest)))
-    first = [random.choice(right)] if right else []
+    wrong = [words for words in wrong if words not in tempting]
+    first = [random.choice(right)] if right else random.sample(tempting, min(2, len(tempting)))
+    room = most - len(first)
+    hardest, rest = wrong[: room // 2], wrong[room // 2 :]
+    others = hardest + random.sample(rest, min(len(rest), room - len(hardest)))
     return asked.question, first + others, bool(right)
 
 
 def _loss(learner: Learner, choices: Sequence[tuple[str, list[str], bool]]) -> Tensor:
     """The mean cross-entropy of choosing the text that answers, or none (whose score is 0)."""
-    pairs = learner.encode([(question, text) for question, texts, _ in choices for text in texts])
-    with torch.autocast(learner.null.device.type, dtype=torch.bfloat16):
-        scores = learner(pairs)
+    scores = learner.score([(question, text) for question, texts, _ in choices for text in texts])
     losses, at = [], 0
     for _, texts, answered in choices:
-        own = torch.cat([scores[at : at + len(texts)].float(), scores.new_zeros(1).float()])
+        own = torch.cat([scores[at : at + len(texts)], scores.new_zeros(1)])
         losses.append(-torch.log_softmax(own, dim=0)[0 if answered else -1])
         at += len(texts)
     return torch.stack(losses).mean()
 
 
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-
-
 def main() -> None:
     """Train and write the weights."""
-    parser = argparse.ArgumentParser(description="Train the reranker.")
-    parser.add_argument("--lessons", type=Path, default=LESSONS)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser = argparse.ArgumentParser(description="Train a reader of the reranker.")
+    parser.add_argument("reader", choices=READERS)
+    parser.add_argument("--out", type=Path, help="default: the shipped file")
     given = parser.parse_args()
     quiet_transformers()
-    files = sorted(given.lessons.glob("*.jsonl"))
-    lessons = [read_lesson(file) for file in files]
-    _tell(f"{len(lessons)} documents, {sum(len(lesson.asked) for lesson in lessons)} questions")
+    recipe = READERS[given.reader]
+    folders = [LESSONS, *[LESSONS / MORE, LESSONS / TWINS] * recipe.more]
+    names = sorted({file.stem for folder in folders for file in folder.glob("*.jsonl")})
+    files = [files_of(name, more=recipe.more) for name in names]
+    lessons = [read_lesson(document, questions) for document, *questions in files]
+    asked = sum(len(together) for lesson in lessons for together in lesson.asked)
+    sys.stderr.write(f"{len(lessons)} documents, {asked} questions\n")
     models = ModelStore()
-    embedder = open_embedder(BASE, models, "cpu")
-    near = [nearest(lesson, embedder) for lesson in lessons]
-    data = b"".join(f.read_bytes() for file in files for f in (document_of(file), file))
-    card = {"base": BASE, "lessons": hashlib.sha256(data).hexdigest(), "epochs": str(given.epochs)}
-    save(train(lessons, near, models.resolve(BASE), given.epochs), given.out, card)
+    embedder = open_embedder(EMBEDDER, models, "cpu", "float32")
+    learner = train(lessons, recipe, embedder, models)
+    data = b"".join(file.read_bytes() for together in files for file in together)
+    card = {
+        "base": recipe.base,
+        "lessons": hashlib.sha256(data).hexdigest(),
+        "epochs": str(recipe.epochs),
+    }
+    save(learner, given.out or recipe.weights, card)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the weights of the support model (`assistant/support_model.py`).
+"""Makes the weights of the support model (`assistant/support.py`).
 
     python -m eval.train_support --judge train.jsonl.gz
 
@@ -16,23 +16,21 @@ import json
 import random
 import re
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
+from assistant.support import BASE, WEIGHTS
 from corpus.readable import readable
 from index.models import ModelStore
 
-from .learner import Learner, Schedule, save, seed
+from .learner import Learner, Schedule, Told, save, seed
 
 PAIRS = Path(__file__).parent / "training" / "pairs"
-WEIGHTS = Path(__file__).parents[1] / "assistant" / "support.safetensors"
 RANK, MAX_TOKENS, FIRST_TOKENS = 48, 224, 72
 EPOCHS, BATCH = 4, 128
 _PADDED, _CHANGED, _ELSEWHERE = 0.5, 0.35, 0.1  # shares of the pairs that are seen anew
@@ -199,23 +197,21 @@ def train(pairs: Sequence[Pair], folder: Path, *, epochs: int, own_times: int) -
     seed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     learner = Learner(folder, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
-    learner.to(device).train()
+    learner.in_half().to(device).train()
     taught = [pair for pair in pairs if not held_back(pair)]
     make = Epochs(taught, own_times)
     schedule: Schedule | None = None
     for epoch in range(1, epochs + 1):
-        started, losses = time.monotonic(), []
+        told = Told(f"{epoch} of {epochs}")
         batches = list(_batches(make()))
         schedule = schedule or Schedule(learner, epochs * len(batches))
         for batch in batches:
-            with torch.autocast(device, dtype=torch.bfloat16):
-                scores = learner(learner.encode([(p.claim, p.evidence) for p in batch]))
+            scores = learner.score([(p.claim, p.evidence) for p in batch])
             wanted = torch.tensor([float(p.label) for p in batch], device=device)
-            loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted)
+            loss = nn.functional.binary_cross_entropy_with_logits(scores, wanted)
             schedule.step(loss)
-            losses.append(loss.detach())
-        told = torch.stack(losses).mean().item()
-        _tell(f"epoch {epoch} of {epochs}: loss {told:.4f}, {time.monotonic() - started:.0f} s")
+            told.step(loss)
+        told.end()
     return learner.eval()
 
 
@@ -230,39 +226,21 @@ def _batches(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
             yield group[at : at + BATCH]
 
 
-def scores_of(learner: Learner, pairs: Sequence[Pair]) -> np.ndarray:
-    """The log-odds of each pair: (len(pairs),) float32."""
-    out = np.empty(len(pairs), dtype=np.float32)
-    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].claim) + len(pairs[i].evidence))
-    with torch.no_grad():
-        for start in range(0, len(order), 256):
-            rows = order[start : start + 256]
-            texts = [(pairs[i].claim, pairs[i].evidence) for i in rows]
-            out[rows] = learner(learner.encode(texts)).float().cpu().numpy()
-    return out
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description="Train the support model.")
     parser.add_argument("--judge", type=Path, required=True, help="labelled pairs, JSON lines")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--own-times", type=int, default=3)
-    parser.add_argument("--base", type=Path, help="folder of the base model (default: the store's)")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
     pairs = [*own_pairs(), *judge_pairs(given.judge)]
-    _tell(f"{len(pairs)} pairs")
-    folder = given.base or ModelStore().resolve("all-minilm-l6-v2")
+    sys.stderr.write(f"{len(pairs)} pairs\n")
+    folder = ModelStore().resolve(BASE)
     learner = train(pairs, folder, epochs=given.epochs, own_times=given.own_times)
     data = b"".join(file.read_bytes() for file in sorted(PAIRS.glob("*.jsonl")))
     card = {
-        "base": "all-minilm-l6-v2",
+        "base": BASE,
         "pairs": hashlib.sha256(data).hexdigest(),
         "judge": hashlib.sha256(given.judge.read_bytes()).hexdigest(),
         "epochs": str(given.epochs),

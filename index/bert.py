@@ -1,14 +1,14 @@
 """A BERT encoder in numpy, for a question and a handful of sentences.
 
-Importing torch and sentence-transformers takes seconds; a question waits for neither. It reads the
-same files as sentence-transformers and gives the same vectors (a test compares the two). Large
-batches go through sentence-transformers, which is faster there and knows GPUs.
+Importing torch and sentence-transformers takes seconds; a question waits for neither. Large batches
+go through sentence-transformers, which is faster there and knows GPUs.
 
 Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,70 +23,66 @@ _GELU_ROWS = 32
 BATCH_TOKENS = 512  # enough for a fast product, and little padding
 
 
+@dataclass(frozen=True)
+class Model:
+    """A BERT model as a folder stores it: its arrays, named as in transformers, and its shape."""
+
+    weights: dict[str, Floats]
+    layers: int
+    heads: int
+    epsilon: float
+
+
+def read_model(folder: Path) -> Model:
+    """The model in `folder`: `config.json` and safetensors, or the catalogue's quantized ONNX file.
+
+    What that file does not tell is as in all MiniLM models: 12 heads, an epsilon of 1e-12.
+    """
+    if not (folder / "model.safetensors").is_file():
+        from .onnx_weights import read_weights
+
+        weights = read_weights(folder / "model.onnx")
+        layers = sum(name.endswith("intermediate.dense.bias") for name in weights)
+        return Model(weights, layers, heads=12, epsilon=1e-12)
+    config = json.loads((folder / "config.json").read_text())
+    return Model(
+        dict(_stored(folder / "model.safetensors")),
+        layers=int(config["num_hidden_layers"]),
+        heads=int(config["num_attention_heads"]),
+        epsilon=float(config["layer_norm_eps"]),
+    )
+
+
 class BertEncoder:
-    """Mean-pooled unit vectors of a BERT model folder in sentence-transformers' layout."""
+    """The last states that a BERT model gives tokens."""
 
-    def __init__(self, folder: Path, changes: Mapping[str, Floats] | None = None) -> None:
-        """`changes` are added to the weights that they name."""
-        from tokenizers import Tokenizer
+    def __init__(self, model: Model) -> None:
+        self._weights = model.weights
+        self._layers = model.layers
+        self._heads = model.heads
+        self._epsilon = model.epsilon
 
-        config = json.loads((folder / "config.json").read_text())
-        self._heads = int(config["num_attention_heads"])
-        self._layers = int(config["num_hidden_layers"])
-        self._epsilon = float(config["layer_norm_eps"])
-        self._weights = dict(_stored(folder / "model.safetensors"))
-        for name, change in (changes or {}).items():
-            self._weights[name] = self._weights[name] + change
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(max_tokens(folder))
-        self._tokenizer.no_padding()
+    def states(
+        self, batch: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
+    ) -> Floats:
+        """The last layer's state of each token: (len(batch), longest, dim), padded at the end.
 
-    @staticmethod
-    def reads(folder: Path) -> bool:
-        """Whether the folder holds a model that this class computes: BERT, mean pooling, unit."""
-        config, pooling = folder / "config.json", folder / "1_Pooling" / "config.json"
-        needed = (config, pooling, folder / "model.safetensors", folder / "tokenizer.json")
-        if not all(file.is_file() for file in needed):
-            return False
-        described = json.loads(config.read_text())
-        return (
-            described.get("model_type") == "bert"
-            and described.get("hidden_act") == "gelu"
-            and bool(json.loads(pooling.read_text()).get("pooling_mode_mean_tokens"))
-        )
-
-    def embed(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
-        encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
-        vectors = np.empty((len(texts), self._dim), dtype=np.float32)
-        for batch in batches(list(map(len, encodings))):
-            vectors[batch] = self._pooled([encodings[i] for i in batch])
-        return vectors
-
-    def states(self, batch: Sequence[Sequence[int]]) -> Floats:
-        """The last layer's state of each token: (len(batch), longest, dim), padded at the end."""
+        `kinds` tells of each token whether it is of the first text (0) or of the second (1).
+        """
         ids, mask = _padded(batch)
-        states = self._embeddings(ids)
+        types = _padded(kinds)[0] if kinds else np.zeros_like(ids)
+        states = self._embeddings(ids, types)
         blocked = (mask[:, None, None, :] - 1.0) * 1e9
         for layer in range(self._layers):
             states = self._layer(states, blocked, f"encoder.layer.{layer}")
         return states
 
-    @property
-    def _dim(self) -> int:
-        return int(self._weights["embeddings.word_embeddings.weight"].shape[1])
-
-    def _pooled(self, batch: Sequence[Sequence[int]]) -> Floats:
-        _, mask = _padded(batch)
-        summed = (self.states(batch) * mask[:, :, None]).sum(axis=1)
-        return _unit(summed / mask.sum(axis=1, keepdims=True))
-
-    def _embeddings(self, ids: NDArray[np.int64]) -> Floats:
+    def _embeddings(self, ids: NDArray[np.int64], types: NDArray[np.int64]) -> Floats:
         prefix = "embeddings"
         summed = (
             self._weights[f"{prefix}.word_embeddings.weight"][ids]
             + self._weights[f"{prefix}.position_embeddings.weight"][: ids.shape[1]]
-            + self._weights[f"{prefix}.token_type_embeddings.weight"][0]
+            + self._weights[f"{prefix}.token_type_embeddings.weight"][types]
         )
         return self._norm(summed, f"{prefix}.LayerNorm")
 
@@ -128,6 +124,50 @@ class BertEncoder:
         return scaled
 
 
+class SentenceEncoder:
+    """Mean-pooled unit vectors of a BERT model folder in sentence-transformers' layout.
+
+    The same vectors as sentence-transformers gives; a test compares the two.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        model = read_model(folder)
+        self._encoder = BertEncoder(model)
+        self._dim = model.weights["embeddings.word_embeddings.weight"].shape[1]
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(max_tokens(folder))
+        self._tokenizer.no_padding()
+
+    @staticmethod
+    def reads(folder: Path) -> bool:
+        """Whether the folder holds a model that this class computes: BERT, mean pooling, unit."""
+        config, pooling = folder / "config.json", folder / "1_Pooling" / "config.json"
+        needed = (config, pooling, folder / "model.safetensors", folder / "tokenizer.json")
+        if not all(file.is_file() for file in needed):
+            return False
+        described = json.loads(config.read_text())
+        return (
+            described.get("model_type") == "bert"
+            and described.get("hidden_act") == "gelu"
+            and bool(json.loads(pooling.read_text()).get("pooling_mode_mean_tokens"))
+        )
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
+        encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
+        vectors = np.empty((len(texts), self._dim), dtype=np.float32)
+        for batch in batches(list(map(len, encodings))):
+            vectors[batch] = self._pooled([encodings[i] for i in batch])
+        return vectors
+
+    def _pooled(self, batch: Sequence[Sequence[int]]) -> Floats:
+        _, mask = _padded(batch)
+        summed = (self._encoder.states(batch) * mask[:, :, None]).sum(axis=1)
+        return _unit(summed / mask.sum(axis=1, keepdims=True))
+
+
 def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[int]]:
     """The places of texts of so many tokens, those of like length together.
 
@@ -143,9 +183,9 @@ def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[i
         yield batch
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _stored(file: Path) -> dict[str, Floats]:
-    """The weights of a file; encoders that change few of them share the rest."""
+    """The weights of a file; the models over it that change few of them share the rest."""
     from safetensors.numpy import load_file
 
     weights: dict[str, Floats] = load_file(file)

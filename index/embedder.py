@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from corpus.errors import ModelUnavailable
 
-from .bert import BertEncoder, max_tokens
+from .bert import SentenceEncoder, max_tokens
 from .threads import cores
 
 if TYPE_CHECKING:
@@ -233,8 +233,8 @@ class LocalEmbedder:
         return vectors, time.perf_counter() - started
 
     @cached_property
-    def _small(self) -> BertEncoder | None:
-        return BertEncoder(self._folder) if BertEncoder.reads(self._folder) else None
+    def _small(self) -> SentenceEncoder | None:
+        return SentenceEncoder(self._folder) if SentenceEncoder.reads(self._folder) else None
 
     @cached_property
     def _tokenizer(self) -> Any:

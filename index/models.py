@@ -151,7 +151,7 @@ class CatalogueModel:
     """A model that the product offers by name, and where its files come from, in order."""
 
     name: str
-    kind: Literal["embedder", "llm"]
+    kind: Literal["embedder", "cross-encoder", "llm"]
     licence: str
     files: tuple[ModelFile, ...]
     sources: tuple[WheelSource | HubSource, ...]

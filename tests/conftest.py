@@ -16,7 +16,7 @@ import pytest
 
 from assistant.cli import main
 from assistant.pipeline import open_index
-from assistant.reranker import Reranker
+from assistant.reranker import SECOND_BASE, Reranker
 from assistant.support import SupportCheck
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
@@ -24,6 +24,7 @@ from index.models import ModelStore
 ROOT = Path(__file__).parents[1]
 EMBEDDER = "all-minilm-l6-v2"
 LLM = "smollm2-135m-instruct"
+MODELS = (EMBEDDER, SECOND_BASE, LLM)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def home(empty_home: Path) -> Path:
     """The CAREER_HOME with the models and the default index; tests leave them as they are."""
     store = ModelStore()
-    for name in (EMBEDDER, LLM):
+    for name in MODELS:
         store.pull(name)
     open_index("default", open_embedder(EMBEDDER, store))
     return empty_home

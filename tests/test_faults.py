@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EMBEDDER, ROOT, Career, Ran, started
+from conftest import EMBEDDER, MODELS, ROOT, Career, Ran, started
 
+from assistant.reranker import SECOND_BASE
 from corpus.errors import IndexCorrupt
 from index import generations, store, vectors
 from index.build import build, update, verify
@@ -741,6 +742,21 @@ def test_without_network_and_models_the_way_out_is_told(
     assert (ran.code, error["code"]) == (4, "model_unavailable")
     assert "career models pull all-minilm-l6-v2" in error["remedy"]
     assert not (tmp_path / "data").exists(), "nothing was begun"
+
+
+def test_the_one_model_that_is_missing_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, career: Career
+) -> None:
+    (tmp_path / "models").mkdir()
+    for name in set(MODELS) - {SECOND_BASE}:
+        (tmp_path / "models" / name).symlink_to(home / "models" / name)
+    monkeypatch.setenv("CAREER_HOME", str(tmp_path))
+    monkeypatch.setenv("CAREER_OFFLINE", "1")
+    ran = career.here("ask", "Which degree?", "--json")
+    assert (ran.code, error_of(ran)["code"]) == (4, "model_unavailable")
+    assert f"career models pull {SECOND_BASE}" in error_of(ran)["remedy"]
+    faults = [c for c in career.here("doctor", "--json").json["checks"] if c["state"] == "fail"]
+    assert [fault["fix"] for fault in faults] == [f"career models pull {SECOND_BASE}"]
 
 
 def test_a_model_that_is_none_is_told(home: Path, career: Career, tmp_path: Path) -> None:

@@ -199,11 +199,12 @@ def hub_environment(tmp_path: Path, address: str) -> dict[str, str]:
 # The catalogue
 
 
-def test_the_shipped_catalogue_names_the_two_default_models() -> None:
+def test_the_shipped_catalogue_names_the_default_models() -> None:
     models = catalogue()
     assert {name: (model.kind, model.licence) for name, model in models.items()} == {
         "all-minilm-l6-v2": ("embedder", "Apache-2.0"),
         "smollm2-135m-instruct": ("llm", "Apache-2.0"),
+        "ms-marco-minilm-l12-v2": ("cross-encoder", "Apache-2.0"),
     }
     assert models["smollm2-135m-instruct"].size == 98_362_432
     assert models["all-minilm-l6-v2"].files[0] == ModelFile(

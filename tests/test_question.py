@@ -29,9 +29,7 @@ def test_what_an_answer_must_be_about_is_named(text: str, named: str) -> None:
         ("Why do Pallister managers travel first class?", (), ("Pallister",)),
         ("can a trained architect become a planner", ("architect",), ()),
         ("degree of a machine learning engineer", ("ML engineer", "engineer"), ()),
-        ("I'm a veterinary nurse. Would that help?", (), ()),
         ("I want to be a nurse, which degree?", ("nurse",), ()),
-        ("What do recruiters look for?", (), ()),
         ("What are recruiters paid?", ("recruiters",), ()),
         ("What is a surgeon paid?", ("surgeon",), ()),
         ("What would I earn if I'm a plumber?", ("plumber",), ()),
@@ -39,7 +37,7 @@ def test_what_an_answer_must_be_about_is_named(text: str, named: str) -> None:
         ("Do they spot AI-written letters?", (), ("AI",)),
     ],
 )
-def test_roles_are_asked_of_or_somebodys(
+def test_roles_and_proper_names_are_told_apart(
     text: str, roles: tuple[str, ...], proper: tuple[str, ...]
 ) -> None:
     asked = Question(text)

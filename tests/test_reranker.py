@@ -1,16 +1,22 @@
 """The reranker: what it ranks first; and that numpy computes what torch trained."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from safetensors.numpy import load_file
 
-from assistant import reranker as reranking
-from assistant import support as supporting
-from assistant.cross_encoder import BASE, CrossEncoder
-from assistant.reranker import Reranker
+from assistant.cross_encoder import CrossEncoder, encode, open_tokenizer
+from assistant.reranker import FIRST, FIRST_BASE, SECOND, SECOND_BASE, Reranker
+from assistant.support import BASE as SUPPORT_BASE
+from assistant.support import WEIGHTS as SUPPORT
+from index.bert import BertEncoder, read_model
 from index.models import ModelStore
 
 PENSION = "Handbook > Benefits. The employer puts 4 % of the salary into a pension fund."
@@ -60,14 +66,18 @@ def test_questions_of_any_length_are_scored(reranker: Reranker) -> None:
     assert reranker.score("why?", []).shape == (0,)
 
 
-@pytest.mark.parametrize("weights", [reranking.WEIGHTS, supporting.WEIGHTS], ids=lambda w: w.stem)
-def test_numpy_scores_as_torch_trained(home: Path, weights: Path) -> None:
+@pytest.mark.parametrize(
+    ("weights", "base"),
+    [(FIRST, FIRST_BASE), (SECOND, SECOND_BASE), (SUPPORT, SUPPORT_BASE)],
+    ids=["first", "second", "support"],
+)
+def test_numpy_scores_as_torch_trained(home: Path, weights: Path, base: str) -> None:
     from eval.learner import Learner, load
 
     models = ModelStore(home / "models")
     encoder = CrossEncoder.open(models, weights)
     learner = Learner(
-        models.resolve(BASE),
+        models.resolve(base),
         rank=rank_of(weights),
         max_tokens=encoder.max_tokens,
         first_tokens=encoder.first_tokens,
@@ -77,12 +87,40 @@ def test_numpy_scores_as_torch_trained(home: Path, weights: Path) -> None:
     questions = ["what do they chip in for my old age", "Who founded the hospital?"]
     pairs = [(question, text) for question in questions for text in (*TEXTS, long)]
     with torch.no_grad():
-        trained = learner.eval()(learner.encode(pairs)).numpy()
-    assert np.allclose(trained, encoder.score_pairs(pairs), atol=2e-3)
+        trained = learner.eval().score(pairs).numpy()
+        half = learner.in_half().score(pairs).numpy()
+    scored = encoder.score_pairs(pairs)
+    assert np.allclose(trained, scored, atol=2e-3)
+    assert np.allclose(half, scored, atol=0.5), "what was trained in half precision is other"
 
 
 def rank_of(weights: Path) -> int:
     return next(len(t) for name, t in load_file(weights).items() if name.endswith(".down"))
+
+
+class DequantizeLinear(OpRun):
+    """The operator that onnx's own reference lacks in the version that the file asks for."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, scale: Any, zero: Any, **_: Any) -> tuple[Any]:
+        return ((x.astype(np.float32) - np.float32(zero)) * scale,)
+
+
+def test_the_base_computes_what_its_file_says(home: Path) -> None:
+    folder = ModelStore(home / "models").resolve(SECOND_BASE)
+    reference = ReferenceEvaluator(str(folder / "model.onnx"), new_ops=[DequantizeLinear])
+    model = read_model(folder)
+    pairs = encode(open_tokenizer(folder), [("When is the leave paid?", t) for t in TEXTS], 128, 48)
+    first = BertEncoder(model).states(pairs.ids, pairs.kinds)[:, 0]
+    w = model.weights
+    pooled = np.tanh(first @ w["pooler.dense.weight"].T + w["pooler.dense.bias"])
+    scores = pooled @ w["classifier.weight"][0] + w["classifier.bias"]
+    for score, ids, kinds in zip(scores, pairs.ids, pairs.kinds, strict=True):
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        texts = dict(zip(names, np.array([[ids], [[1] * len(ids)], [kinds]]), strict=True))
+        # its activations are rounded to 8 bits, ours are not
+        assert score == pytest.approx(reference.run(None, texts)[0].item(), abs=0.25)
 
 
 def test_each_epoch_shows_the_support_pairs_anew() -> None:
@@ -98,3 +136,31 @@ def test_each_epoch_shows_the_support_pairs_anew() -> None:
     assert {p.evidence for p in first} != {p.evidence for p in second}
     assert {p.claim for p in first} <= {p.claim for p in pairs}, "our own claims are never changed"
     assert not any(pair.label and pair.kind == "elsewhere" for pair in first)
+
+
+def test_no_claim_that_is_judged_was_taught() -> None:
+    from eval.train_support import held_back, own_pairs
+
+    taught = {pair.claim for pair in own_pairs() if not held_back(pair)}
+    files = [ROOT / "eval/judged" / name for name in ("career.jsonl", "twins.jsonl", "web.jsonl")]
+    judged = [json.loads(line)["claim"] for f in files for line in f.read_text().splitlines()]
+    assert len(judged) > 1000
+    assert not taught & set(judged)
+
+
+def test_a_lesson_knows_what_answers_and_what_only_looks_like_it(tmp_path: Path) -> None:
+    from eval.train_reranker import read_lesson
+
+    document, questions = tmp_path / "bakery.md", tmp_path / "bakery.jsonl"
+    document.write_text(
+        "# Bakery\n\n## Pay\n\nBakers earn 20 a day.\n\n## Leave\n\nLeave is 25 days.\n"
+    )
+    rows = [
+        {"q": "How long is the leave?", "near": "How long is sick leave?", "answers": ["25 days"]},
+        {"q": "Who owns the bakery?", "answers": []},
+    ]
+    questions.write_text("\n".join(map(json.dumps, rows)))
+    (asked, twin), (unanswered,) = read_lesson(document, [questions]).asked
+    texts = read_lesson(document, [questions]).texts
+    assert [asked.right(text) for text in texts] == ["25 days" in text.words for text in texts]
+    assert (twin.tempting, twin.spans, unanswered.spans) == (asked.spans, frozenset(), frozenset())

@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import EMBEDDER, LLM, ROOT, Career
+from conftest import MODELS, ROOT, Career
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -606,7 +606,7 @@ def test_what_is_missing_is_said_in_the_page_and_retry_tries_again(
     server = Server(folder, tmp_path / "log", CAREER_OFFLINE="1")
     chat = tab(server)
     expect(chat.page.locator(".notice.failed")).to_contain_text("career models pull")
-    for model in (EMBEDDER, LLM):
+    for model in MODELS:
         (folder / "models" / model).symlink_to(home / "models" / model)
     chat.page.click("#retry")
     expect(chat.page.locator(".welcome")).to_be_visible()
