@@ -35,7 +35,6 @@ _TWICE = 6  # passages that the second reader reads too
 _ONCE = 6.0  # how far the others, which nobody confirmed, fall behind
 
 Embed = Callable[[Sequence[str]], Floats]
-Reader = Callable[[str, Sequence[str]], Floats]
 
 
 @dataclass(frozen=True)
@@ -160,13 +159,13 @@ class Ranker:
     def _reranked(self, question: Question, likely: Sequence[Ranked]) -> list[Ranked]:
         """`likely` with what the reranker says of each; its second reader reads the best again."""
         views = [_views(r, items=n < _OPENED) for n, r in enumerate(likely)]
-        first = _best_of(self._reranker.score, question.text, views)
-        scores = [_PRIOR * r.score + said for r, said in zip(likely, first, strict=True)]
+        said = iter(self._reranker.score(question.text, [t for texts in views for t in texts]))
+        first = [max((float(next(said)), text) for text in texts) for texts in views]
+        scores = [_PRIOR * r.score + answers for r, (answers, _) in zip(likely, first, strict=True)]
         best = sorted(range(len(likely)), key=lambda n: -scores[n])[:_TWICE]
-        second = _best_of(self._reranker.read_again, question.text, [views[n] for n in best])
-        answers = [said - _ONCE for said in first]
-        for n, said in zip(best, second, strict=True):
-            answers[n] = (first[n] + said) / 2
+        second = self._reranker.read_again(question.text, [first[n][1] for n in best])
+        means = {n: (first[n][0] + float(said)) / 2 for n, said in zip(best, second, strict=True)}
+        answers = [means.get(n, said - _ONCE) for n, (said, _) in enumerate(first)]
         return [
             replace(r, answers=said, score=_PRIOR * r.score + said)
             for r, said in zip(likely, answers, strict=True)
@@ -286,12 +285,6 @@ def _views(ranked: Ranked, *, items: bool) -> list[str]:
     """
     chosen = [ranked.passage.spans, *((item,) for item in _nearest(ranked) if items)]
     return [ranked.passage.scored(spans) for spans in chosen]
-
-
-def _best_of(reader: Reader, question: str, views: Sequence[Sequence[str]]) -> list[float]:
-    """What `reader` says of the view of each passage that it likes best."""
-    said = iter(reader(question, [text for texts in views for text in texts]).tolist())
-    return [max(next(said) for _ in texts) for texts in views]
 
 
 def passages_of(document: Document) -> Iterator[Passage]:

@@ -145,7 +145,7 @@ GROWTH = "What was the yearly growth of job postings that were specific to machi
     [
         (  # 74 % is of AI and machine learning together
             GROWTH,
-            "The yearly growth of job postings that were specific to machine learning is 74% [1].",
+            "The yearly growth of job postings that were specific to machine learning is 74% [2].",
             "another text",
         ),
         (BONUS, "Annual bonuses are base salary and base salary [1].", "twice"),
