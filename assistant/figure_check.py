@@ -56,10 +56,14 @@ _LATER = re.compile(
     r"after\w*)|the\s+year\s+(?:before|after))\b",
     re.IGNORECASE,
 )
-_HEDGES = re.compile(  # right before a number: it is said to be one end of a range
-    r"\b(?:up to|at most|at least|as (?:much|high|many|low|little|few) as|maximum(?: of)?|max|"
-    r"minimum(?: of)?|min|from|start\w* (?:at|from|with)|no (?:more|less) than|beginning at|"
-    r"reach\w*|top\w* out at|upper end (?:of|is)|lower end (?:of|is))\s*$",
+_FROM = re.compile(  # right before a number: it is said to be the lower end of a range
+    r"\b(?:at least|as (?:low|little|few) as|minimum(?: of)?|min|from|start\w* (?:at|from|with)|"
+    r"no less than|beginning at|lower end (?:of|is))\s*$",
+    re.IGNORECASE,
+)
+_TO = re.compile(  # or the upper one
+    r"\b(?:up to|at most|as (?:much|high|many) as|maximum(?: of)?|max|no more than|reach\w*|"
+    r"top\w* out at|upper end (?:of|is))\s*$",
     re.IGNORECASE,
 )
 _OPEN = re.compile(
@@ -236,7 +240,8 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
         same = (claimed.low, claimed.high) == (known.low, known.high)
         return same or _rounds_to(known, claimed, near) or _bounds(known, claimed, claim)
     before = claim[: claimed.start].rstrip(" $€£")
-    return claimed.low in (known.low, known.high) and bool(_HEDGES.search(before))
+    low, high = claimed.low == known.low, claimed.low == known.high
+    return (low and bool(_FROM.search(before))) or (high and bool(_TO.search(before)))
 
 
 def _same_unit(known: Figure, claimed: Figure, money: Collection[str]) -> bool:

@@ -32,7 +32,7 @@ WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 3  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 4  # counted up when the rules judge otherwise: the report card is then to be made anew
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that hedge or oblige: a claim may not be stronger than its evidence.
 _STRONGER = {

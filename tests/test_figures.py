@@ -105,3 +105,18 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
 )
 def test_a_figure_that_the_evidence_does_not_give_is_missing(claim: str, evidence: str) -> None:
     assert missing_figures(claim, evidence)
+
+
+@pytest.mark.parametrize(
+    ("claim", "missing"),
+    [
+        ("Up to 10 years are required.", []),
+        ("Up to 5 years are required.", ["5"]),
+        ("At least 5 years are required.", []),
+        ("At least 10 years are required.", ["10"]),
+    ],
+)
+def test_one_end_of_a_range_is_the_end_that_it_is_said_to_be(
+    claim: str, missing: list[str]
+) -> None:
+    assert missing_figures(claim, "A senior role requires 5-10 years.") == missing
