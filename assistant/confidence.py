@@ -2,7 +2,7 @@
 
 The reranker's word for it, the cheap signals', and what both are blind to: things the question
 names that the passage is not about, a quantity asked for where none stands.
-Weights: docs/decisions/0004-abstention.md.
+Why: docs/decisions/0004-abstention.md; weights: 0013-second-reader.md.
 """
 
 import math
@@ -36,8 +36,9 @@ class Signals:
     not_named: float  # 1: a place, year, level, occupation or name that the passage is not about
 
 
-# Logistic regression on the four sets of eval/cases that were chosen with, both classes weighted
-# alike; the bias is one higher than fitted, which refuses fewer: docs/decisions/0004.
+# Logistic regression on three sets of eval/cases that were chosen with, one of them about documents
+# of others, both classes weighted alike; the bias is 0.75 higher than fitted, which refuses fewer:
+# docs/decisions/0013.
 _BIAS = 0.15
 _WEIGHTS = Signals(answers=0.703, alike=0.075, unmet=-1.867, not_named=-1.138)
 
