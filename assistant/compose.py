@@ -82,10 +82,7 @@ def quote_ranges(passage: Passage, spans: Sequence[Span]) -> list[range]:
     if len(spans) == len(passage.spans):
         return [range(passage.start, passage.end)]
     rows = [range(span.start, span.end) for span in spans]
-    header = spans[0].lead if spans[0].kind == "row" else None
-    if header and passage.text[slice(*header)].strip(" |").count("|") > 1:
-        return [range(*header), *rows]
-    return rows
+    return [range(*passage.header), *rows] if passage.header else rows
 
 
 def as_displayed(quote: str) -> str:

@@ -1,22 +1,28 @@
 """A small cross-encoder: two texts read together, one score. The reranker and the support model.
 
 A base of the catalogue with low-rank changes (LoRA, Hu et al. 2021) and a head over the means of
-both texts, the best match of each word of the first in the second and, where the base is a
-cross-encoder itself, its own score. `eval/learner.py` is the same in torch and makes the weights.
+both texts, the best match of each word of the first in the second, and the base's own score.
+`eval/learner.py` is the same in torch and makes the weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.bert import BertEncoder, Floats, batches, gelu, read_model
+from index.bert import Floats, gelu
 from index.models import ModelStore
 
-_OWN = ("pooler.", "classifier.")  # what gives a base its own score
+if TYPE_CHECKING:
+    from index.onnx_bert import OnnxBert
+
+BASE = "ms-marco-minilm-l12-v2"
+OWN = ("pooler.", "classifier.")  # what gives the base its own score
+_NO_MATCH = -1.0  # the cosine of a word when there is none to match
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class CrossEncoder:
 
     def __init__(
         self,
-        encoder: BertEncoder,
+        encoder: "OnnxBert",
         tokenizer: Any,
         head: dict[str, Floats],
         *,
@@ -55,7 +61,6 @@ class CrossEncoder:
         self._encoder = encoder
         self._tokenizer = tokenizer
         self._head = head
-        self._scores_itself = scores_itself(head)
         self.max_tokens = max_tokens
         self.first_tokens = first_tokens
 
@@ -64,20 +69,22 @@ class CrossEncoder:
         """The cross-encoder of `weights`, over the base of the catalogue that they change."""
         from safetensors import safe_open
 
+        from index.onnx_bert import OnnxBert, OnnxModel
+
         with safe_open(weights, "numpy") as file:
             card = file.metadata()
             stored = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 no dict
         head = {name: stored.pop(name) for name in list(stored) if name.startswith("head.")}
-        names = sorted({name.rpartition(".")[0] for name in stored})
-        folder = models.resolve(card["base"])
-        base = read_model(folder)
-        for name in names:
-            change = stored[f"{name}.up"] @ stored[f"{name}.down"]
-            base.weights[f"{name}.weight"] = base.weights[f"{name}.weight"] + change
-        if scores_itself(base.weights):
-            head |= {name: base.weights[name] for name in base.weights if name.startswith(_OWN)}
+        changes = {
+            f"{name}.weight": stored[f"{name}.up"] @ stored[f"{name}.down"]
+            for name in {name.rpartition(".")[0] for name in stored}
+        }
+        folder = models.resolve(BASE)
+        base = OnnxModel(folder / "model.onnx")
+        for prefix in OWN:
+            head |= base.weights(prefix)
         return cls(
-            BertEncoder(base),
+            OnnxBert(base.changed(changes)),
             open_tokenizer(folder),
             head,
             max_tokens=int(card["max_tokens"]),
@@ -90,48 +97,36 @@ class CrossEncoder:
 
     def score_pairs(self, texts: Sequence[tuple[str, str]]) -> Floats:
         """The log-odds for each pair: (len(texts),) float32."""
+        if not texts:
+            return np.empty(0, dtype=np.float32)
         pairs = encode(self._tokenizer, texts, self.max_tokens, self.first_tokens)
-        scores = np.empty(len(texts), dtype=np.float32)
-        for rows in batches(list(map(len, pairs.ids))):
-            batch = pairs[rows]
-            states = self._encoder.states(batch.ids, batch.kinds if self._scores_itself else None)
-            scores[rows] = self._read(states, batch.parts)
-        return scores
+        states = self._encoder.states(pairs.ids, pairs.kinds)
+        return self._read(states, pairs.parts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The tokens of each text, without special tokens."""
         encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [len(e.ids) for e in encoded]
 
-    def _read(self, states: Floats, parts: Sequence[Sequence[int]]) -> Floats:
-        """The head over the `states` of a batch: (batch, longest, dim) -> (batch,)."""
-        which = np.zeros(states.shape[:2], dtype=np.int8)
-        for row, part in enumerate(parts):
-            which[row, : len(part)] = part
-        first, second = _mean(states, which == 1), _mean(states, which == 2)
-        matched = _best_match(states, which)
-        features = [first, second, np.abs(first - second), first * second]
-        own: Floats | float = 0.0
-        if self._scores_itself:
-            pooled = np.tanh(self._linear(states[:, 0], "pooler.dense"))
-            features.append(pooled)
-            own = self._linear(pooled, "classifier") * self._head["head.scale"]
-        hidden = gelu(self._linear(np.concatenate([*features, matched], axis=1), "head.0"))
-        scores: Floats = (self._linear(hidden, "head.2") + own)[:, 0]
-        return scores - self._head["head.null"]
+    def _read(self, states: Sequence[Floats], parts: Sequence[Sequence[int]]) -> Floats:
+        """The head over the `states`, (tokens, dim), of each pair: (pairs,)."""
+        pooled = np.tanh(self._linear(np.stack([s[0] for s in states]), "pooler.dense"))
+        pairs = [_compared(s, np.array(p)) for s, p in zip(states, parts, strict=True)]
+        compared, matched = (np.stack(found) for found in zip(*pairs, strict=True))
+        features = np.concatenate([compared, pooled, matched], axis=1)
+        own = self._linear(pooled, "classifier") * self._head["head.scale"]
+        read = self._linear(gelu(self._linear(features, "head.0")), "head.2")
+        scores: Floats = (read + own)[:, 0] - self._head["head.null"]
+        return scores
 
     def _linear(self, x: Floats, name: str) -> Floats:
         out: Floats = x @ self._head[f"{name}.weight"].T + self._head[f"{name}.bias"]
         return out
 
 
-def scores_itself(weights: Mapping[str, Any]) -> bool:
-    """Whether a base is a cross-encoder, which tells both texts apart and scores them."""
-    return "classifier.weight" in weights
-
-
+@cache
 def open_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, which neither cuts nor pads."""
+    """The tokenizer of a model folder, which neither cuts nor pads; opened once."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -157,20 +152,27 @@ def encode(
     return pairs
 
 
-def _mean(states: Floats, wanted: NDArray[np.bool_]) -> Floats:
-    """The mean state of the `wanted` tokens: (batch, dim)."""
-    weights = wanted[:, :, None].astype(np.float32)
-    mean: Floats = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0)
+def _compared(states: Floats, parts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Both texts' means, compared: (4 dim,); how the first matches in the second: (2,)."""
+    first, second = states[parts == 1], states[parts == 2]
+    a, b = _mean(first), _mean(second)
+    return np.concatenate([a, b, np.abs(a - b), a * b]), _best_match(first, second)
+
+
+def _mean(states: Floats) -> Floats:
+    """The mean state, zeros of none: (dim,)."""
+    mean: Floats = states.sum(axis=0) / np.float32(max(1, len(states)))
     return mean
 
 
-def _best_match(states: Floats, which: NDArray[np.int8]) -> Floats:
-    """Mean and least of the cosines of each word of the first to its best match: (batch, 2)."""
-    norms = np.maximum(np.linalg.norm(states, axis=-1, keepdims=True), 1e-12)
-    unit = states / norms
-    cosines = unit @ unit.transpose(0, 2, 1)  # (batch, tokens, tokens)
-    best = np.where((which == 2)[:, None, :], cosines, -1.0).max(axis=-1)
-    asked = which == 1
-    mean = (best * asked).sum(axis=1) / np.maximum(asked.sum(axis=1), 1)
-    least = np.where(asked, best, 2.0).min(axis=1)
-    return np.stack([mean, least], axis=1).astype(np.float32)
+def _best_match(first: Floats, second: Floats) -> Floats:
+    """Mean and least of the cosines of each word of the first to its best match: (2,)."""
+    if not len(first):
+        return np.array([0.0, 2.0], dtype=np.float32)  # as the learner has it
+    best = (_unit(first) @ _unit(second).T).max(axis=1, initial=_NO_MATCH)
+    return np.array([best.mean(), best.min()], dtype=np.float32)
+
+
+def _unit(states: Floats) -> Floats:
+    unit: Floats = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
+    return unit

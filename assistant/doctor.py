@@ -169,13 +169,12 @@ def _search() -> Iterator[Check]:
 
 def _models() -> Iterator[Check]:
     """The catalogue's files; one that the settings do not use may be absent."""
-    from . import reranker, support
+    from . import cross_encoder
 
     settings = _settings_or_defaults()
     used = {
         settings.embedder,
-        reranker.SECOND_BASE,
-        support.BASE,
+        cross_encoder.BASE,
         settings.llm.removeprefix("transformers:"),
     }
     for check in ModelStore().status():

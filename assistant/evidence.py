@@ -30,8 +30,8 @@ _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
 _RERANKED = 16  # passages that the reranker reads
 _TELLING = 3.0  # the most that one word tells of where the answer stands
 _ELSEWHERE = 2.0  # weight of words that stand in other documents only
-_OPENED, _READ_ITEMS = 6, 2  # of so many passages, so many items are read by themselves
-_TWICE = 6  # passages that the second reader reads too
+_OPENED, _READ_ITEMS = 3, 2  # of so many passages, so many items are read by themselves
+_TWICE = 4  # passages that the second reader reads too
 _ONCE = 6.0  # how far the others, which nobody confirmed, fall behind
 
 Embed = Callable[[Sequence[str]], Floats]
@@ -58,8 +58,13 @@ class Passage:
 
     @property
     def start(self) -> int:
-        """Where the whole passage begins in the document."""
-        return self.intro[0] if self.intro else self.spans[0].start
+        """Where the whole passage begins in the document: a header right above it belongs to it."""
+        first = self.spans[0].start
+        if self.intro:
+            return self.intro[0]
+        if self.header and not self.text[self.header[1] : first].strip("|-: \n"):
+            return self.header[0]
+        return first
 
     @property
     def end(self) -> int:
@@ -76,6 +81,19 @@ class Passage:
         """What leads in as people read it, quoted with the spans or not; empty for nothing."""
         leads = self.intro or self.head
         return readable(self.text[slice(*leads)]) if leads else ""
+
+    @property
+    def header(self) -> tuple[int, int] | None:
+        """The header of a table with several columns, which says what its rows hold."""
+        first = self.spans[0]
+        if first.kind != "row" or first.lead is None:
+            return None
+        return first.lead if self.text[slice(*first.lead)].strip(" |").count("|") > 1 else None
+
+    @cached_property
+    def header_text(self) -> str:
+        """The header as people read it; empty for none."""
+        return readable(self.text[slice(*self.header)]) if self.header else ""
 
     @cached_property
     def heading(self) -> str:
@@ -98,9 +116,9 @@ class Passage:
         return self.words if self.intro else f"{self.intro_text} {self.words}".strip()
 
     def scored(self, spans: Sequence[Span]) -> str:
-        """What the reranker reads of `spans`: title, headings and lead-in, then their text."""
+        """What the reranker reads of `spans`: all that stands above them, then their text."""
         before = " > ".join((self.title, *self.section))
-        told = "; ".join(map(self.span_text, spans))
+        told = "; ".join(filter(None, (self.header_text, *map(self.span_text, spans))))
         return f"{before}. {self.intro_text} {told}" if self.intro_text else f"{before}. {told}"
 
     def span_text(self, span: Span) -> str:

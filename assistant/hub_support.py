@@ -12,7 +12,7 @@ from corpus.errors import ModelUnavailable
 from index.embedder import best_device
 from index.models import ModelStore
 
-from .support import Comparison
+from .support import Comparison, Support
 
 _READ_WORDS = 300  # of the evidence; these models take 512 tokens
 _SUPPORTED = ("entail", "support", "consistent", "faithful", "true", "yes")
@@ -54,8 +54,8 @@ class HubModel:
         supported = supported_label(name, model.config.id2label)
         return cls(model, supported, f"support-{weights[:12]}")
 
-    def support(self, compared: Sequence[Comparison]) -> list[float]:
-        """P(supported) of each, in order, in [0, 1]."""
+    def support(self, compared: Sequence[Comparison]) -> list[Support]:
+        """What it says of each, in order."""
         from torch.nn import Identity
 
         read = [(evidence, claim) for claim, evidence in (c.read(_READ_WORDS) for c in compared)]
@@ -68,9 +68,11 @@ class HubModel:
                 f"{self.fingerprint} computes no numbers", "name another model with CAREER_SUPPORT"
             )
         if self._supported is None:
-            return [float(p) for p in (1 + np.tanh(logits.reshape(len(read)) / 2)) / 2]
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return [float(p) for p in odds[:, self._supported] / odds.sum(axis=1)]
+            found = (1 + np.tanh(logits.reshape(len(read)) / 2)) / 2
+        else:
+            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found = odds[:, self._supported] / odds.sum(axis=1)
+        return [Support(float(p), float(p)) for p in found]
 
 
 def supported_label(name: str, labels: Mapping[int, str]) -> int | None:

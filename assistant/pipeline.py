@@ -22,7 +22,7 @@ from index.models import ModelStore, Progress
 from index.store import Hit, Index
 
 from . import answer as record
-from . import reranker, support
+from . import cross_encoder
 from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
 from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
@@ -36,15 +36,19 @@ from .question import MAX_CHARACTERS, Question, corrected
 from .reranker import Reranker
 from .settings import Settings, load_settings
 from .support import SupportCheck, Verdict
-from .words import content_stems
+from .words import content_stems, words
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_CLOSE = (0.0, 6.0, 3.0)  # how far behind the best passage the first, second, third may score
+_QUOTED, _CLOSE = 3, 8.0  # so many passages, and how far behind the best one they may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
-_SURE = 0.95  # of the support: a small model's sentence must be better than just probable
+_SURE = 0.98  # by reading: a small model's sentence must be better than just probable
+_HEDGES = frozenset(
+    "almost approximately around could estimated generally likely mainly may might mostly normally "
+    "often roughly sometimes tend tends typically usually".split()
+)
 _COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence begins
@@ -152,7 +156,7 @@ class Assistant:
         """
         settings = settings or load_settings()
         models = ModelStore()
-        for name in dict.fromkeys((settings.embedder, reranker.SECOND_BASE, support.BASE)):
+        for name in dict.fromkeys((settings.embedder, cross_encoder.BASE)):
             models.resolve(name, progress=on_models)
         embedder = open_embedder(settings.embedder, models, settings.device, settings.precision)
         opened = open_index(index, embedder, on_index)
@@ -266,8 +270,8 @@ class Assistant:
                 continue
             chosen = [
                 _Unit(near.passage, spans if near is best else self._ranker.focus(part, near))
-                for near, behind in zip(ranked, _CLOSE, strict=False)
-                if near.score >= best.score - behind
+                for near in ranked[:_QUOTED]
+                if near.score >= best.score - _CLOSE
             ]
             answering = [unit for unit in chosen if not unit.points] or chosen
             units += [unit for unit in answering if unit not in units]
@@ -476,9 +480,11 @@ def _strict(plain: str, question: str, fact: _Fact, verdict: Verdict) -> Verdict
     """`verdict`, but what the quote says better, or whole, gives way to its exact words."""
     if not verdict.supported:
         return verdict
+    if _HEDGES & set(words(fact.words)) and not _HEDGES & set(words(plain)):
+        return replace(verdict, reason="it leaves out that the cited text hedges")
     said, given = set(content_stems(plain)), set(content_stems(fact.evidence))
     added = said - set(content_stems(question))
-    if verdict.support < _SURE or len(added & given) < _COVERED_NEW * len(added):
+    if verdict.read < _SURE or len(added & given) < _COVERED_NEW * len(added):
         return replace(verdict, reason="the cited text says it more exactly")
     if any(not set(content_stems(item)) <= given for item in _listed(plain)):
         return replace(verdict, reason="it lists what the cited text does not")

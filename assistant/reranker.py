@@ -1,9 +1,9 @@
 """The reranker: how far a passage answers a question, read together by two small cross-encoders.
 
-The first reads many passages, the second, twice as deep, the few that the first likes best; the
-mean of both tells better than either whether one answers. `eval/train_reranker.py` makes the
-weights from the questions in `eval/training/`; docs/decisions/0013-second-reader.md says how good
-they are.
+The first reads many passages, the second the few that the first likes best; they were taught in
+different ways, and the mean of both tells better than either whether one answers.
+`eval/train_reranker.py` makes the weights from the questions in `eval/training/`;
+docs/decisions/0014-eight-bits.md says how good they are.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from .cross_encoder import CrossEncoder
 
 FIRST = Path(__file__).with_name("first_reader.safetensors")
 SECOND = Path(__file__).with_name("second_reader.safetensors")
-FIRST_BASE, SECOND_BASE = "all-minilm-l6-v2", "ms-marco-minilm-l12-v2"
 
 
 class Reranker:
@@ -36,5 +35,5 @@ class Reranker:
         return self._first.score(question, passages)
 
     def read_again(self, question: str, passages: Sequence[str]) -> Floats:
-        """The same by the second reader, who takes three times as long."""
+        """The same by the second reader."""
         return self._second.score(question, passages)

@@ -4,7 +4,7 @@ Everything displayed passes here first, and the evaluation judges with the same 
 places are compared exactly: one that the evidence does not give, or gives to something else, is a
 fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
 evidence together, and what can be counted (missing words and names) corrects it.
-docs/decisions/0008-support.md says how good it is.
+docs/decisions/0008-support.md and 0014-eight-bits.md say how good it is.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from index.models import ModelStore
 
@@ -27,14 +27,13 @@ from .figures import figures
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 
-BASE = "all-minilm-l6-v2"
 WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 SHIPPED = "shipped"  # the name of the model that comes with the package
 _RULES = 4  # counted up when the rules judge otherwise: the report card is then to be made anew
 _NEAR_WORDS = 40  # where a denial or a direction would stand
-# Words that hedge or oblige: a claim may not be stronger than its evidence.
+# Words that oblige or take all: a claim may not be stronger than its evidence.
 _STRONGER = {
     "all": ("all", "every", "each", "entire", "whole", "always"),
     "always": ("always", "all", "every"),
@@ -54,11 +53,13 @@ _STRONGER = {
 class Verdict:
     """`reason` says what failed and is empty when supported.
 
-    `support` is P(supported) in [0, 1], `score` the same before figures and places were compared.
+    `support` is P(supported) in [0, 1], `score` the same before figures and places were compared,
+    `read` by reading alone, before words were counted.
     """
 
     support: float
     score: float
+    read: float
     reason: str = ""
 
     @property
@@ -78,9 +79,16 @@ class Signals:
     evidence_length: float  # log of the evidence's words
 
 
-# Logistic regression on labelled pairs that taught the cross-encoder nothing: docs/decisions/0008.
-_BIAS = -0.374
-_WEIGHTS = Signals(read=0.375, missing=-0.208, unnamed=-0.928, length=0.883, evidence_length=-0.087)
+# Logistic regression on labelled pairs that taught the cross-encoder nothing: decisions 8 and 14.
+_BIAS = -1.411
+_WEIGHTS = Signals(read=0.369, missing=-0.217, unnamed=-0.596, length=1.208, evidence_length=-0.030)
+
+
+class Support(NamedTuple):
+    """P(supported) in [0, 1], and the same by reading alone."""
+
+    probability: float
+    read: float
 
 
 class SupportModel(Protocol):
@@ -88,8 +96,8 @@ class SupportModel(Protocol):
 
     fingerprint: str
 
-    def support(self, compared: Sequence["Comparison"]) -> list[float]:
-        """P(supported) of each, in order, in [0, 1]."""
+    def support(self, compared: Sequence["Comparison"]) -> list[Support]:
+        """What it says of each, in order."""
         ...
 
 
@@ -120,8 +128,8 @@ class SupportCheck:
     def judge_all(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """The verdict for each pair of sentence and evidence, in order."""
         compared = [Comparison(sentence, evidence) for sentence, evidence in pairs]
-        scores = self._model.support(compared) if compared else []
-        return [_verdict(c, score) for c, score in zip(compared, scores, strict=True)]
+        found = self._model.support(compared) if compared else []
+        return [_verdict(c, said) for c, said in zip(compared, found, strict=True)]
 
 
 class ShippedModel:
@@ -137,25 +145,34 @@ class ShippedModel:
         identity = hashlib.sha256(weights.read_bytes()).hexdigest()
         return cls(CrossEncoder.open(models, weights), f"support-{identity[:12]}-rules{_RULES}")
 
-    def support(self, compared: Sequence["Comparison"]) -> list[float]:
-        """P(supported) of each, in order, in [0, 1]."""
+    def support(self, compared: Sequence["Comparison"]) -> list[Support]:
+        """What it says of each, in order."""
         read = self._encoder.score_pairs([c.read(READ_WORDS) for c in compared]).tolist()
-        return [probability(c.signals(r)) for c, r in zip(compared, read, strict=True)]
+        return [
+            Support(probability(c.signals(r)), _sigmoid(r))
+            for c, r in zip(compared, read, strict=True)
+        ]
 
 
-def _verdict(compared: "Comparison", score: float) -> Verdict:
-    """The verdict from the model's `score` and what can be compared exactly."""
+def _verdict(compared: "Comparison", said: Support) -> Verdict:
+    """The verdict from what the model `said` and what can be compared exactly."""
+    score, read = said
     if not compared.claimed:
-        return Verdict(0.0, score, "it states nothing that could be checked")
+        return Verdict(0.0, score, read, "it states nothing that could be checked")
     if fault := compared.fault:
-        return Verdict(0.0, score, fault)
-    return Verdict(score, score, "" if score >= THRESHOLD else compared.doubt)
+        return Verdict(0.0, score, read, fault)
+    return Verdict(score, score, read, "" if score >= THRESHOLD else compared.doubt)
 
 
 def probability(signals: Signals) -> float:
     """P(supported) by the signals alone, in [0, 1]."""
-    total = _BIAS + sum(w * s for w, s in zip(astuple(_WEIGHTS), astuple(signals), strict=True))
-    return 1.0 / (1.0 + math.exp(-total))
+    return _sigmoid(
+        _BIAS + sum(w * s for w, s in zip(astuple(_WEIGHTS), astuple(signals), strict=True))
+    )
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x))
 
 
 class Comparison:

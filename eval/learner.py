@@ -16,30 +16,35 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from assistant.cross_encoder import Pairs, encode, open_tokenizer, scores_itself
-from index.bert import Model, read_model
+from assistant.cross_encoder import BASE, Pairs, encode, open_tokenizer
+from index.bert import Floats
+from index.models import ModelStore
+from index.onnx_bert import OnnxModel
 
 HIDDEN = 128
 RATE, HEAD_RATE, WARM_UP = 3e-4, 1e-3, 50
 _CHANGE = 2.0  # scale of the changes
 _BASE = 0.3  # scale of the base's own score, before it learns
 _TOLD = 50  # steps
-_TOGETHER = 48  # pairs of like length that go through the encoder together: more is slower on CPUs
+_TOGETHER = {"cpu": 48, "cuda": 512}  # pairs of like length that are encoded together
 
 
 class Learner(nn.Module):
-    """The cross-encoder over the base in `folder`, with changes of rank `rank`."""
+    """The cross-encoder over the base, with changes of rank `rank`."""
 
-    def __init__(self, folder: Path, *, rank: int, max_tokens: int, first_tokens: int) -> None:
+    def __init__(
+        self, models: ModelStore, *, rank: int, max_tokens: int, first_tokens: int
+    ) -> None:
         super().__init__()
-        base = read_model(folder)
-        self.own = _own_score(base) if scores_itself(base.weights) else None
+        folder = models.resolve(BASE)
+        base = OnnxModel(folder / "model.onnx").weights()
+        self.own = _own_score(base)
         self.bert = _encoder(base)
         self.requires_grad_(False)
         self.changes = dict(_low_rank(self.bert, rank))
-        features = (5 if self.own else 4) * self.bert.config.hidden_size + 2
+        features = 5 * self.bert.config.hidden_size + 2
         self.head = nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, 1))
-        self.scale = nn.Parameter(torch.tensor(_BASE), requires_grad=self.own is not None)
+        self.scale = nn.Parameter(torch.tensor(_BASE))
         self.null = nn.Parameter(torch.zeros(()))
         self.tokenizer = open_tokenizer(folder)
         self.max_tokens, self.first_tokens = max_tokens, first_tokens
@@ -55,7 +60,8 @@ class Learner(nn.Module):
         """The log-odds for each pair of texts: (pairs,)."""
         pairs = encode(self.tokenizer, texts, self.max_tokens, self.first_tokens)
         order = sorted(range(len(texts)), key=lambda i: len(pairs.ids[i]))
-        groups = [order[at : at + _TOGETHER] for at in range(0, len(order), _TOGETHER)]
+        most = _TOGETHER[self.null.device.type]
+        groups = [order[at : at + most] for at in range(0, len(order), most)]
         scores = torch.cat([self(pairs[rows]) for rows in groups])
         return scores[torch.tensor(order, device=scores.device).argsort()]
 
@@ -63,7 +69,6 @@ class Learner(nn.Module):
         """The log-odds for each pair: (pairs,)."""
         rows = (pairs.ids, pairs.parts, pairs.kinds, [[1] * len(row) for row in pairs.ids])
         ids, parts, kinds, mask = (_padded(row).to(self.null.device) for row in rows)
-        kinds = kinds if self.own else torch.zeros_like(kinds)
         states = self.bert(ids, mask, token_type_ids=kinds).last_hidden_state.float()
         first, second = parts == 1, parts == 2
         a, b = _mean(states, first), _mean(states, second)
@@ -72,19 +77,16 @@ class Learner(nn.Module):
         best = cosines.amax(dim=-1)
         mean = (best * first).sum(dim=1) / first.sum(dim=1).clamp(min=1)
         least = best.masked_fill(~first, 2.0).amin(dim=1)
-        features = [a, b, (a - b).abs(), a * b]
-        own: Tensor | float = 0.0
-        if self.own:
-            pooled = torch.tanh(self.own[0](states[:, 0]))
-            features.append(pooled)
-            own = self.own[1](pooled) * self.scale
+        pooled = torch.tanh(self.own[0](states[:, 0]))
         matched = torch.stack([mean, least], 1)
-        scores: Tensor = (self.head(torch.cat([*features, matched], dim=1)) + own).squeeze(1)
+        features = torch.cat([a, b, (a - b).abs(), a * b, pooled, matched], dim=1)
+        own = self.own[1](pooled) * self.scale
+        scores: Tensor = (self.head(features) + own).squeeze(1)
         return scores - self.null
 
     def parameters_by_rate(self) -> list[dict[str, object]]:
         """What learns, for the optimizer: the changes slowly, the head faster."""
-        head = [*self.head.parameters(), self.null, *[self.scale] * (self.own is not None)]
+        head = [*self.head.parameters(), self.null, self.scale]
         body = [p for change in self.changes.values() for p in (change.down, change.up)]
         return [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
 
@@ -159,8 +161,7 @@ def save(learner: Learner, file: Path, card: dict[str, str]) -> None:
     """Write the changes and the head as float16; `card` says where they come from."""
     tensors = {f"head.{name}": value for name, value in learner.head.state_dict().items()}
     tensors["head.null"] = learner.null.detach()
-    if learner.own:
-        tensors["head.scale"] = learner.scale.detach()
+    tensors["head.scale"] = learner.scale.detach()
     for name, change in learner.changes.items():
         tensors[f"{name}.down"] = change.down.detach()
         tensors[f"{name}.up"] = change.up.detach() * _CHANGE
@@ -174,7 +175,7 @@ def load(learner: Learner, file: Path) -> None:
     """Give `learner` the changes and the head that `save` wrote."""
     stored = {name: tensor.float() for name, tensor in load_file(file).items()}
     learner.null.data = stored.pop("head.null")
-    learner.scale.data = stored.pop("head.scale", learner.scale.data)
+    learner.scale.data = stored.pop("head.scale")
     head = {name.removeprefix("head."): t for name, t in stored.items() if name.startswith("head.")}
     learner.head.load_state_dict(head)
     for name, change in learner.changes.items():
@@ -182,30 +183,31 @@ def load(learner: Learner, file: Path) -> None:
         change.up.data = stored[f"{name}.up"] / _CHANGE
 
 
-def _encoder(base: Model) -> BertModel:
-    """The encoder of the base, without dropout: what learns is small."""
-    vocabulary, width = base.weights["embeddings.word_embeddings.weight"].shape
+def _encoder(base: dict[str, Floats]) -> BertModel:
+    """The encoder of the base, a MiniLM, without dropout: what learns is small."""
+    vocabulary, width = base["embeddings.word_embeddings.weight"].shape
+    inner = [name for name in base if name.endswith("intermediate.dense.bias")]
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=width,
-        num_hidden_layers=base.layers,
-        num_attention_heads=base.heads,
-        intermediate_size=len(base.weights["encoder.layer.0.intermediate.dense.bias"]),
-        layer_norm_eps=base.epsilon,
+        num_hidden_layers=len(inner),
+        num_attention_heads=12,
+        intermediate_size=len(base[inner[0]]),
+        layer_norm_eps=1e-12,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         attn_implementation="eager",
     )
     bert = BertModel(config, add_pooling_layer=False)
-    bert.load_state_dict({name: torch.tensor(base.weights[name]) for name in bert.state_dict()})
+    bert.load_state_dict({name: torch.tensor(base[name]) for name in bert.state_dict()})
     return bert
 
 
-def _own_score(base: Model) -> nn.ModuleList:
-    """The layers by which a base scores pairs itself."""
+def _own_score(base: dict[str, Floats]) -> nn.ModuleList:
+    """The layers by which the base scores pairs itself."""
     layers = nn.ModuleList()
     for name in ("pooler.dense", "classifier"):
-        weight, bias = (torch.tensor(base.weights[f"{name}.{part}"]) for part in ("weight", "bias"))
+        weight, bias = (torch.tensor(base[f"{name}.{part}"]) for part in ("weight", "bias"))
         layer = nn.Linear(weight.shape[1], weight.shape[0])
         layer.load_state_dict({"weight": weight, "bias": bias})
         layers.append(layer)

@@ -1,13 +1,13 @@
 """Makes the weights of the readers of `assistant/reranker.py`.
 
-    python -m eval.train_reranker second
+    python -m eval.train_reranker first
 
 Learns from `eval/training/`: career documents written for this purpose, and the shipped one, each
 with questions and the lines that answer them, or none. Some come in twins: a question, and one that
-differs in one thing, so that nothing answers it. One step sees some questions; each has one text
-that answers it, when there is one, the texts most like it that do not, and the choice that none
-does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
-assistant ranks both. The same machine gives the same weights.
+differs in one thing, so that nothing answers it; the second reader does without these. One step
+sees some questions; each has one text that answers it, when there is one, the texts most like it
+that do not, and the choice that none does (cross-entropy over all of them). Texts are passages and
+the single items of lists, as the assistant ranks both. The same machine gives the same weights.
 """
 
 import argparse
@@ -19,15 +19,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from assistant.conversation import standalone
+from assistant.cross_encoder import BASE
 from assistant.evidence import Passage, passages_of
-from assistant.reranker import FIRST, FIRST_BASE, SECOND, SECOND_BASE
+from assistant.reranker import FIRST, SECOND
 from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readers import read_paths
 from corpus.sections import Span
@@ -38,27 +38,24 @@ from .learner import Learner, Schedule, Told, save, seed
 
 EMBEDDER = "all-minilm-l6-v2"  # finds the texts that are most like a question
 LESSONS = Path(__file__).parent / "training"
-MORE, TWINS = "more", "twins"  # folders there: more documents, questions that have a twin
-MAX_TOKENS, QUESTION_TOKENS = 128, 48
+RANK, MAX_TOKENS, QUESTION_TOKENS = 24, 128, 48
 QUESTIONS = 16  # of a step, or twins
 _HARD = 20  # texts most like the question, from which those that do not answer it are taken
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a reader is made: over which base, with how many texts a question, how often."""
+    """How a reader is made: with how many texts a question, and whether with twins."""
 
     weights: Path
-    base: str
-    rank: int
     texts: int
-    epochs: int
-    more: bool  # whether it learns from more documents and from twins
+    twins: bool
 
 
+EPOCHS = 3
 READERS = {
-    "first": Recipe(FIRST, FIRST_BASE, rank=32, texts=12, epochs=4, more=False),
-    "second": Recipe(SECOND, SECOND_BASE, rank=24, texts=8, epochs=2, more=True),
+    "first": Recipe(FIRST, texts=8, twins=True),
+    "second": Recipe(SECOND, texts=12, twins=False),
 }
 
 
@@ -94,15 +91,13 @@ class Lesson:
     asked: tuple[tuple[Asked, ...], ...]  # one question, or twins
 
 
-def files_of(name: str, *, more: bool) -> list[Path]:
-    """The document of that name, then its files of questions."""
-    folders = [LESSONS, LESSONS / MORE] if more else [LESSONS]
-    documents = [folder / f"{name}.md" for folder in (*folders, SHIPPED_DOCUMENTS)]
-    asked = [folder / f"{name}.jsonl" for folder in [*folders, *[LESSONS / TWINS] * more]]
-    return [next(filter(Path.exists, documents)), *filter(Path.exists, asked)]
+def document_of(questions: Path) -> Path:
+    """The document that a file of questions is about."""
+    places = (questions.parent, SHIPPED_DOCUMENTS)
+    return next(p for folder in places if (p := folder / f"{questions.stem}.md").exists())
 
 
-def read_lesson(file: Path, questions: Sequence[Path]) -> Lesson:
+def read_lesson(file: Path, questions: Path, *, twins: bool = True) -> Lesson:
     """The lesson of a document; a question may have a twin, `near` it, that nothing answers.
 
     Raises:
@@ -124,19 +119,14 @@ def read_lesson(file: Path, questions: Sequence[Path]) -> Lesson:
         return frozenset(number[span] for span in held)
 
     asked: list[tuple[Asked, ...]] = []
-    for row in _rows(questions):
+    for row in map(json.loads, questions.read_text("utf-8").splitlines()):
         right = holding(row["answers"])
         if bool(right) != bool(row["answers"]):
             continue  # a heading or lead-in answers nothing by itself
         earlier = [{"question": question} for question in row.get("history", ())]
-        twin = [Asked(row["near"], frozenset(), right)] if "near" in row else []
+        twin = [Asked(row["near"], frozenset(), right)] if twins and "near" in row else []
         asked.append((Asked(standalone(row["q"], earlier), right), *twin))
     return Lesson(tuple(texts), tuple(asked))
-
-
-def _rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    for file in files:
-        yield from map(json.loads, file.read_text("utf-8").splitlines())
 
 
 def _views(passage: Passage) -> Iterator[tuple[Span, ...]]:
@@ -148,22 +138,17 @@ def _views(passage: Passage) -> Iterator[tuple[Span, ...]]:
 def train(
     lessons: Sequence[Lesson], recipe: Recipe, embedder: Embedder, models: ModelStore
 ) -> Learner:
-    """A learner that saw each question as often as `recipe` says."""
+    """A learner that saw each question `EPOCHS` times, as `recipe` says."""
     seed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    learner = Learner(
-        models.resolve(recipe.base),
-        rank=recipe.rank,
-        max_tokens=MAX_TOKENS,
-        first_tokens=QUESTION_TOKENS,
-    )
+    learner = Learner(models, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=QUESTION_TOKENS)
     learner.in_half().to(device).train()
     near = [nearest(lesson, embedder) for lesson in lessons]
     tasks = [(at, n) for at, lesson in enumerate(lessons) for n in range(len(lesson.asked))]
-    schedule = Schedule(learner, recipe.epochs * math.ceil(len(tasks) / QUESTIONS))
-    for epoch in range(1, recipe.epochs + 1):
+    schedule = Schedule(learner, EPOCHS * math.ceil(len(tasks) / QUESTIONS))
+    for epoch in range(1, EPOCHS + 1):
         random.shuffle(tasks)
-        told = Told(f"{epoch} of {recipe.epochs}")
+        told = Told(f"{epoch} of {EPOCHS}")
         for at in range(0, len(tasks), QUESTIONS):
             chosen = [
                 _choices(lessons[d], asked, like, recipe.texts)
@@ -219,21 +204,19 @@ def main() -> None:
     given = parser.parse_args()
     quiet_transformers()
     recipe = READERS[given.reader]
-    folders = [LESSONS, *[LESSONS / MORE, LESSONS / TWINS] * recipe.more]
-    names = sorted({file.stem for folder in folders for file in folder.glob("*.jsonl")})
-    files = [files_of(name, more=recipe.more) for name in names]
-    lessons = [read_lesson(document, questions) for document, *questions in files]
+    files = sorted(LESSONS.glob("*.jsonl"), key=lambda file: file.stem)
+    documents = [document_of(file) for file in files]
+    lessons = [
+        read_lesson(document, questions, twins=recipe.twins)
+        for document, questions in zip(documents, files, strict=True)
+    ]
     asked = sum(len(together) for lesson in lessons for together in lesson.asked)
     sys.stderr.write(f"{len(lessons)} documents, {asked} questions\n")
     models = ModelStore()
     embedder = open_embedder(EMBEDDER, models, "cpu", "float32")
     learner = train(lessons, recipe, embedder, models)
-    data = b"".join(file.read_bytes() for together in files for file in together)
-    card = {
-        "base": recipe.base,
-        "lessons": hashlib.sha256(data).hexdigest(),
-        "epochs": str(recipe.epochs),
-    }
+    data = b"".join(file.read_bytes() for file in (*documents, *files))
+    card = {"base": BASE, "lessons": hashlib.sha256(data).hexdigest(), "epochs": str(EPOCHS)}
     save(learner, given.out or recipe.weights, card)
 
 

@@ -3,7 +3,8 @@
     python -m eval.train_support --judge train.jsonl.gz
 
 Learns from `eval/training/pairs/` (claims written by hand for passages of the documents there, true
-and subtly false) and from labelled pairs of evidence and claim given with `--judge`, JSON lines of
+and subtly false, and twins of a true claim and a false one that differ in a word or two) and from
+labelled pairs of evidence and claim given with `--judge`, JSON lines of
 {"set", "group", "evidence", "claim", "label"}. Each epoch sees the pairs anew: evidence among other
 sentences, as in real use; true claims changed into false ones; true claims with the evidence of
 another. What is `held_back` is never learnt from: it measures.
@@ -24,17 +25,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from assistant.support import BASE, WEIGHTS
+from assistant.bearing import bearing
+from assistant.cross_encoder import BASE
+from assistant.support import READ_WORDS, WEIGHTS
 from corpus.readable import readable
 from index.models import ModelStore
 
 from .learner import Learner, Schedule, Told, save, seed
 
 PAIRS = Path(__file__).parent / "training" / "pairs"
-RANK, MAX_TOKENS, FIRST_TOKENS = 48, 224, 72
-EPOCHS, BATCH = 4, 128
+RANK, MAX_TOKENS, FIRST_TOKENS = 24, 224, 72
+EPOCHS, OWN_TIMES, BATCH = 3, 2, 128  # OWN_TIMES: how often an epoch sees our own pairs
 _PADDED, _CHANGED, _ELSEWHERE = 0.5, 0.35, 0.1  # shares of the pairs that are seen anew
-_WORDS = 130  # of padded evidence
+_WORDS, _TRIES = 130, 8  # of padded evidence, and to find what fits
 OWN = "career"
 _ON_TOPIC = frozenset({"neighbour", "addition", "cause", "scope"})  # the document may bear them out
 
@@ -49,18 +52,23 @@ class Pair:
     claim: str
     label: int
     kind: str = ""
+    twins: str = ""  # of a true claim and a false one in nearly the same words
 
 
 def own_pairs(folder: Path = PAIRS) -> list[Pair]:
-    """The pairs written by hand for passages of career documents; a document is a group."""
+    """The pairs written by hand; those of a document, or the twins of a passage, are a group."""
     pairs = []
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
             row = json.loads(line)
             evidence = f"{row['heading']}. {readable(row['evidence'])}"
-            claims = [(c, 1, "true") for c in row["true"]]
-            claims += [(f["claim"], 0, f["kind"]) for f in row["false"]]
+            claims = [(c, 1, "true") for c in row.get("true", ())]
+            claims += [(f["claim"], 0, f["kind"]) for f in row.get("false", ())]
             pairs += [Pair(OWN, file.stem, evidence, *claim) for claim in claims]
+            for twins in row.get("twins", ()):
+                name = f"{row['id']}: {twins['true']}"
+                pairs.append(Pair(OWN, row["id"], evidence, twins["true"], 1, "true", name))
+                pairs.append(Pair(OWN, row["id"], evidence, twins["false"], 0, twins["kind"], name))
     return pairs
 
 
@@ -75,15 +83,18 @@ def judge_pairs(file: Path) -> list[Pair]:
 
 
 def held_back(pair: Pair) -> bool:
-    """Whether the pair measures instead of teaching: one document of six."""
+    """Whether the pair measures instead of teaching: one document, or passage of twins, of six."""
     return pair.set == OWN and hashlib.sha256(pair.group.encode()).digest()[0] % 6 == 0
 
 
 class Epochs:
     """The pairs of each epoch, made anew from the same ones."""
 
-    def __init__(self, pairs: Sequence[Pair], own_times: int) -> None:
-        self._pairs = [p for p in pairs for _ in range(own_times if p.set == OWN else 1)]
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        alone = [pair for pair in pairs if not pair.twins]
+        self._own: list[tuple[Pair, ...]] = [(p,) for p in alone if p.set == OWN]
+        self._own += _twins(pairs)
+        self._judged = [(pair,) for pair in alone if pair.set != OWN]
         self._evidence: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._names: dict[str, list[str]] = defaultdict(list)
         for evidence, pair in {p.evidence: p for p in pairs}.items():
@@ -91,11 +102,18 @@ class Epochs:
             self._evidence[f"{pair.set}/{pair.group}"].append((pair.group, evidence))
             self._names[pair.set] += _NAME.findall(pair.claim)
 
-    def __call__(self) -> list[Pair]:
+    def __call__(self) -> list[tuple[Pair, ...]]:
         """One epoch, in random order."""
-        seen = [self._anew(pair) for pair in self._pairs]
+        seen = [self._seen(pairs) for pairs in (*self._own * OWN_TIMES, *self._judged)]
         random.shuffle(seen)
         return seen
+
+    def _seen(self, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        if len(pairs) == 1:
+            return (self._anew(pairs[0]),)
+        among = self._padded(pairs[0]) if random.random() < _PADDED else pairs[0]
+        evidence = bearing(among.claim, among.evidence, READ_WORDS)  # the same for both
+        return tuple(replace(pair, evidence=evidence) for pair in pairs)
 
     def _anew(self, pair: Pair) -> Pair:
         chance = random.random()
@@ -109,20 +127,21 @@ class Epochs:
 
     def _padded(self, pair: Pair) -> Pair:
         """The evidence somewhere among other sentences of its set."""
-        parts, room = [pair.evidence], random.randint(20, _WORDS)
-        while (room := room - len(parts[-1].split())) > 0 and len(parts) < 9:
-            near = pair.set == OWN and pair.kind not in _ON_TOPIC and random.random() < 0.5
-            other = self._other(pair, near)
-            if len(other.split()) <= room:
-                parts.append(other)
-        first, *others = parts
-        others.insert(random.randint(0, len(others)), first)
+        room = random.randint(20, _WORDS) - len(pair.evidence.split())
+        topical = pair.set == OWN and not pair.twins and pair.kind not in _ON_TOPIC
+        others: list[str] = []
+        for _ in range(_TRIES):
+            other = self._other(pair, topical and random.random() < 0.5)
+            if 0 < len(other.split()) <= room:
+                others.append(other)
+                room -= len(other.split())
+        others.insert(random.randint(0, len(others)), pair.evidence)
         return replace(pair, evidence=" ".join(others))
 
     def _other(self, pair: Pair, near: bool) -> str:
         """Evidence of another group or, `near`, of the same."""
         pool = self._evidence[f"{pair.set}/{pair.group}" if near else pair.set]
-        for _ in range(8):
+        for _ in range(_TRIES):
             group, evidence = random.choice(pool)
             if evidence != pair.evidence and (near or group != pair.group):
                 return evidence
@@ -192,14 +211,21 @@ def _turned(pair: Pair, _: Sequence[str]) -> str:
     return pair.claim[: match.start()] + _TURNED[match[0]] + pair.claim[match.end() :]
 
 
-def train(pairs: Sequence[Pair], folder: Path, *, epochs: int, own_times: int) -> Learner:
-    """A learner that saw the `pairs`, our own `own_times` times an epoch."""
+def _twins(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, ...]]:
+    together: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        if pair.twins:
+            together[pair.twins].append(pair)
+    return map(tuple, together.values())
+
+
+def train(pairs: Sequence[Pair], models: ModelStore, epochs: int) -> Learner:
+    """A learner that saw the `pairs` for so many `epochs`."""
     seed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    learner = Learner(folder, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
+    learner = Learner(models, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
     learner.in_half().to(device).train()
-    taught = [pair for pair in pairs if not held_back(pair)]
-    make = Epochs(taught, own_times)
+    make = Epochs([pair for pair in pairs if not held_back(pair)])
     schedule: Schedule | None = None
     for epoch in range(1, epochs + 1):
         told = Told(f"{epoch} of {epochs}")
@@ -215,15 +241,16 @@ def train(pairs: Sequence[Pair], folder: Path, *, epochs: int, own_times: int) -
     return learner.eval()
 
 
-def _batches(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+def _batches(seen: Sequence[tuple[Pair, ...]]) -> Iterator[list[Pair]]:
     """The pairs in batches of like lengths, in random order."""
     size = BATCH * 40
-    for start in range(0, len(pairs), size):
-        group = sorted(pairs[start : start + size], key=lambda p: len(p.claim) + len(p.evidence))
-        cuts = list(range(0, len(group), BATCH))
+    for start in range(0, len(seen), size):
+        group = sorted(seen[start : start + size], key=lambda t: len(t[0].claim + t[0].evidence))
+        together = [pair for pairs in group for pair in pairs]
+        cuts = list(range(0, len(together), BATCH))
         random.shuffle(cuts)
         for at in cuts:
-            yield group[at : at + BATCH]
+            yield together[at : at + BATCH]
 
 
 def main() -> None:
@@ -231,20 +258,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the support model.")
     parser.add_argument("--judge", type=Path, required=True, help="labelled pairs, JSON lines")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--own-times", type=int, default=3)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
     pairs = [*own_pairs(), *judge_pairs(given.judge)]
     sys.stderr.write(f"{len(pairs)} pairs\n")
-    folder = ModelStore().resolve(BASE)
-    learner = train(pairs, folder, epochs=given.epochs, own_times=given.own_times)
+    learner = train(pairs, ModelStore(), given.epochs)
     data = b"".join(file.read_bytes() for file in sorted(PAIRS.glob("*.jsonl")))
     card = {
         "base": BASE,
         "pairs": hashlib.sha256(data).hexdigest(),
         "judge": hashlib.sha256(given.judge.read_bytes()).hexdigest(),
         "epochs": str(given.epochs),
-        "own_times": str(given.own_times),
     }
     save(learner, given.out, card)
 

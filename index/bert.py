@@ -8,8 +8,6 @@ Method: Devlin et al. 2019 (encoder), Reimers & Gurevych 2019 (mean pooling).
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,66 +21,34 @@ _GELU_ROWS = 32
 BATCH_TOKENS = 512  # enough for a fast product, and little padding
 
 
-@dataclass(frozen=True)
-class Model:
-    """A BERT model as a folder stores it: its arrays, named as in transformers, and its shape."""
-
-    weights: dict[str, Floats]
-    layers: int
-    heads: int
-    epsilon: float
-
-
-def read_model(folder: Path) -> Model:
-    """The model in `folder`: `config.json` and safetensors, or the catalogue's quantized ONNX file.
-
-    What that file does not tell is as in all MiniLM models: 12 heads, an epsilon of 1e-12.
-    """
-    if not (folder / "model.safetensors").is_file():
-        from .onnx_weights import read_weights
-
-        weights = read_weights(folder / "model.onnx")
-        layers = sum(name.endswith("intermediate.dense.bias") for name in weights)
-        return Model(weights, layers, heads=12, epsilon=1e-12)
-    config = json.loads((folder / "config.json").read_text())
-    return Model(
-        dict(_stored(folder / "model.safetensors")),
-        layers=int(config["num_hidden_layers"]),
-        heads=int(config["num_attention_heads"]),
-        epsilon=float(config["layer_norm_eps"]),
-    )
-
-
 class BertEncoder:
-    """The last states that a BERT model gives tokens."""
+    """The last states that the BERT model of a folder gives tokens."""
 
-    def __init__(self, model: Model) -> None:
-        self._weights = model.weights
-        self._layers = model.layers
-        self._heads = model.heads
-        self._epsilon = model.epsilon
+    def __init__(self, folder: Path) -> None:
+        from safetensors.numpy import load_file
 
-    def states(
-        self, batch: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
-    ) -> Floats:
-        """The last layer's state of each token: (len(batch), longest, dim), padded at the end.
+        config = json.loads((folder / "config.json").read_text())
+        self._weights: dict[str, Floats] = load_file(folder / "model.safetensors")
+        self._layers = int(config["num_hidden_layers"])
+        self._heads = int(config["num_attention_heads"])
+        self._epsilon = float(config["layer_norm_eps"])
+        self.dim = int(config["hidden_size"])
 
-        `kinds` tells of each token whether it is of the first text (0) or of the second (1).
-        """
+    def states(self, batch: Sequence[Sequence[int]]) -> Floats:
+        """The last layer's state of each token: (len(batch), longest, dim), padded at the end."""
         ids, mask = _padded(batch)
-        types = _padded(kinds)[0] if kinds else np.zeros_like(ids)
-        states = self._embeddings(ids, types)
+        states = self._embeddings(ids)
         blocked = (mask[:, None, None, :] - 1.0) * 1e9
         for layer in range(self._layers):
             states = self._layer(states, blocked, f"encoder.layer.{layer}")
         return states
 
-    def _embeddings(self, ids: NDArray[np.int64], types: NDArray[np.int64]) -> Floats:
+    def _embeddings(self, ids: NDArray[np.int64]) -> Floats:
         prefix = "embeddings"
         summed = (
             self._weights[f"{prefix}.word_embeddings.weight"][ids]
             + self._weights[f"{prefix}.position_embeddings.weight"][: ids.shape[1]]
-            + self._weights[f"{prefix}.token_type_embeddings.weight"][types]
+            + self._weights[f"{prefix}.token_type_embeddings.weight"][0]
         )
         return self._norm(summed, f"{prefix}.LayerNorm")
 
@@ -133,9 +99,7 @@ class SentenceEncoder:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        model = read_model(folder)
-        self._encoder = BertEncoder(model)
-        self._dim = model.weights["embeddings.word_embeddings.weight"].shape[1]
+        self._encoder = BertEncoder(folder)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens(folder))
         self._tokenizer.no_padding()
@@ -157,7 +121,7 @@ class SentenceEncoder:
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
         encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
-        vectors = np.empty((len(texts), self._dim), dtype=np.float32)
+        vectors = np.empty((len(texts), self._encoder.dim), dtype=np.float32)
         for batch in batches(list(map(len, encodings))):
             vectors[batch] = self._pooled([encodings[i] for i in batch])
         return vectors
@@ -181,15 +145,6 @@ def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[i
         batch.append(at)
     if batch:
         yield batch
-
-
-@lru_cache(maxsize=1)
-def _stored(file: Path) -> dict[str, Floats]:
-    """The weights of a file; the models over it that change few of them share the rest."""
-    from safetensors.numpy import load_file
-
-    weights: dict[str, Floats] = load_file(file)
-    return weights
 
 
 def max_tokens(folder: Path) -> int:

@@ -2,7 +2,7 @@
 
 Three pools meet here: FAISS's, that of numpy's BLAS, and torch's. Each takes all cores of the
 machine by itself, also where a container allows this process only some of them. What
-OMP_NUM_THREADS says holds.
+OMP_NUM_THREADS says holds. ONNX Runtime is given a thread for each text (`onnx_bert.py`).
 """
 
 import os

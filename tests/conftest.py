@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from assistant.cli import main
+from assistant.cross_encoder import BASE
 from assistant.pipeline import open_index
-from assistant.reranker import SECOND_BASE, Reranker
+from assistant.reranker import Reranker
 from assistant.support import SupportCheck
 from index.embedder import LocalEmbedder, open_embedder
 from index.models import ModelStore
@@ -24,7 +25,7 @@ from index.models import ModelStore
 ROOT = Path(__file__).parents[1]
 EMBEDDER = "all-minilm-l6-v2"
 LLM = "smollm2-135m-instruct"
-MODELS = (EMBEDDER, SECOND_BASE, LLM)
+MODELS = (EMBEDDER, BASE, LLM)
 
 
 @dataclass(frozen=True)

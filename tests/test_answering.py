@@ -15,7 +15,7 @@ from assistant.llm import Message
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker
 from assistant.settings import load_settings
-from assistant.support import SupportCheck
+from assistant.support import Comparison, Support, SupportCheck
 from corpus.errors import UsageError
 from index.embedder import LocalEmbedder
 
@@ -137,16 +137,13 @@ def test_a_sentence_without_a_mark_is_attributed(assistant: Assistant, llm: Scri
     assert answer.sentences[0].citations == (1,)
 
 
-GROWTH = "What was the annual growth in AI and machine learning postings?"
-
-
 @pytest.mark.parametrize(
     ("question", "draft", "reason"),
     [
-        (  # 74 % is of AI and machine learning together
-            GROWTH,
-            "The yearly growth of job postings that were specific to machine learning is 74% [1].",
-            "another text",
+        (
+            "How many years of experience do senior roles require?",
+            "Senior roles require 5-10 years of experience [1].",
+            "hedges",  # "typically"
         ),
         (BONUS, "Annual bonuses are base salary and base salary [1].", "twice"),
     ],
@@ -158,6 +155,27 @@ def test_a_draft_beside_the_point_gives_way_to_the_quote(
     check(assistant, answer)
     assert {sentence.origin for sentence in answer.sentences} == {"quote"}
     assert any(reason in dropped.reason for dropped in answer.dropped)
+
+
+class Believing:
+    """A support model that takes everything for granted: what is left are the rules."""
+
+    fingerprint = "believing"
+
+    def support(self, compared: Sequence[Comparison]) -> list[Support]:
+        return [Support(1.0, 1.0) for _ in compared]
+
+
+def test_a_figure_that_another_text_gives_otherwise_is_not_shown(
+    assistant: Assistant, embedder: LocalEmbedder, reranker: Reranker, llm: Scripted
+) -> None:
+    check = SupportCheck(Believing())
+    believing = Assistant(assistant.index, embedder, reranker, check, llm, load_settings())
+    question = "What was the annual growth in AI and machine learning postings?"
+    draft = "The yearly growth of job postings that were specific to machine learning is 74% [1]."
+    answer = ask(believing, llm, question, draft)  # 74 % is of AI and machine learning together
+    assert {sentence.origin for sentence in answer.sentences} == {"quote"}
+    assert any("another text" in dropped.reason for dropped in answer.dropped)
 
 
 def test_a_line_that_only_names_another_section_is_no_answer(

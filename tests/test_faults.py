@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from conftest import EMBEDDER, MODELS, ROOT, Career, Ran, started
 
-from assistant.reranker import SECOND_BASE
+from assistant.cross_encoder import BASE
 from corpus.errors import IndexCorrupt
 from index import generations, store, vectors
 from index.build import build, update, verify
@@ -748,15 +748,15 @@ def test_the_one_model_that_is_missing_is_named(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, career: Career
 ) -> None:
     (tmp_path / "models").mkdir()
-    for name in set(MODELS) - {SECOND_BASE}:
+    for name in set(MODELS) - {BASE}:
         (tmp_path / "models" / name).symlink_to(home / "models" / name)
     monkeypatch.setenv("CAREER_HOME", str(tmp_path))
     monkeypatch.setenv("CAREER_OFFLINE", "1")
     ran = career.here("ask", "Which degree?", "--json")
     assert (ran.code, error_of(ran)["code"]) == (4, "model_unavailable")
-    assert f"career models pull {SECOND_BASE}" in error_of(ran)["remedy"]
+    assert f"career models pull {BASE}" in error_of(ran)["remedy"]
     faults = [c for c in career.here("doctor", "--json").json["checks"] if c["state"] == "fail"]
-    assert [fault["fix"] for fault in faults] == [f"career models pull {SECOND_BASE}"]
+    assert [fault["fix"] for fault in faults] == [f"career models pull {BASE}"]
 
 
 def test_a_model_that_is_none_is_told(home: Path, career: Career, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import pytest
 from test_answering import Scripted
 
 from assistant import Answer, Assistant
-from assistant.evidence import Ranker
+from assistant.compose import quote_ranges
+from assistant.evidence import Ranker, passages_of
 from assistant.pipeline import open_index
 from assistant.question import Question
 from assistant.reranker import Reranker
 from assistant.settings import load_settings
 from assistant.support import SupportCheck
+from corpus.readers import read_paths
 from index.build import build
 from index.embedder import LocalEmbedder
 
@@ -111,3 +113,13 @@ def test_words_of_the_question_tell_which_document_is_meant(assistant: Assistant
 )
 def test_what_no_document_speaks_of_is_not_answered(assistant: Assistant, question: str) -> None:
     assert assistant.ask(question).status == "abstained"
+
+
+def test_a_small_table_is_quoted_with_its_header(tmp_path: Path) -> None:
+    (tmp_path / "ferry.md").write_text(
+        "# Ferry\n\n## Pay\n\n| Grade | On joining | Later |\n|---|---|---|\n| Mate | 38 | 42 |\n"
+    )
+    (passage,) = passages_of(read_paths([tmp_path / "ferry.md"]).documents[0])
+    (quoted,) = quote_ranges(passage, passage.spans)
+    assert passage.text[quoted.start : quoted.stop].startswith("| Grade | On joining | Later |")
+    assert "On joining" in passage.scored(passage.spans)

@@ -1,23 +1,20 @@
-"""The reranker: what it ranks first; and that numpy computes what torch trained."""
+"""The reranker: what it ranks first; and that 8 bits compute what torch trained."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from conftest import ROOT
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 from safetensors.numpy import load_file
 
-from assistant.cross_encoder import CrossEncoder, encode, open_tokenizer
-from assistant.reranker import FIRST, FIRST_BASE, SECOND, SECOND_BASE, Reranker
-from assistant.support import BASE as SUPPORT_BASE
+from assistant.cross_encoder import BASE, OWN, CrossEncoder, encode, open_tokenizer
+from assistant.reranker import FIRST, SECOND, Reranker
 from assistant.support import WEIGHTS as SUPPORT
-from index.bert import BertEncoder, read_model
 from index.models import ModelStore
+from index.onnx_bert import OnnxBert, OnnxModel
 
 PENSION = "Handbook > Benefits. The employer puts 4 % of the salary into a pension fund."
 LEAVE = "Handbook > Leave. Every employee has 25 days of paid holiday a year."
@@ -66,18 +63,14 @@ def test_questions_of_any_length_are_scored(reranker: Reranker) -> None:
     assert reranker.score("why?", []).shape == (0,)
 
 
-@pytest.mark.parametrize(
-    ("weights", "base"),
-    [(FIRST, FIRST_BASE), (SECOND, SECOND_BASE), (SUPPORT, SUPPORT_BASE)],
-    ids=["first", "second", "support"],
-)
-def test_numpy_scores_as_torch_trained(home: Path, weights: Path, base: str) -> None:
+@pytest.mark.parametrize("weights", [FIRST, SECOND, SUPPORT], ids=lambda file: file.stem)
+def test_eight_bits_score_as_torch_trained(home: Path, weights: Path) -> None:
     from eval.learner import Learner, load
 
     models = ModelStore(home / "models")
     encoder = CrossEncoder.open(models, weights)
     learner = Learner(
-        models.resolve(base),
+        models,
         rank=rank_of(weights),
         max_tokens=encoder.max_tokens,
         first_tokens=encoder.first_tokens,
@@ -90,52 +83,69 @@ def test_numpy_scores_as_torch_trained(home: Path, weights: Path, base: str) -> 
         trained = learner.eval().score(pairs).numpy()
         half = learner.in_half().score(pairs).numpy()
     scored = encoder.score_pairs(pairs)
-    assert np.allclose(trained, scored, atol=2e-3)
-    assert np.allclose(half, scored, atol=0.5), "what was trained in half precision is other"
+    assert np.corrcoef(trained, scored)[0, 1] > 0.98
+    assert np.abs(trained - scored).mean() < 0.5
+    assert np.allclose(half, trained, atol=0.5), "what was trained in half precision is other"
 
 
 def rank_of(weights: Path) -> int:
     return next(len(t) for name, t in load_file(weights).items() if name.endswith(".down"))
 
 
-class DequantizeLinear(OpRun):
-    """The operator that onnx's own reference lacks in the version that the file asks for."""
-
-    op_domain = ""
-
-    def _run(self, x: Any, scale: Any, zero: Any, **_: Any) -> tuple[Any]:
-        return ((x.astype(np.float32) - np.float32(zero)) * scale,)
-
-
-def test_the_base_computes_what_its_file_says(home: Path) -> None:
-    folder = ModelStore(home / "models").resolve(SECOND_BASE)
-    reference = ReferenceEvaluator(str(folder / "model.onnx"), new_ops=[DequantizeLinear])
-    model = read_model(folder)
+def test_the_base_without_changes_scores_as_its_file_does(home: Path) -> None:
+    folder = ModelStore(home / "models").resolve(BASE)
+    whole = onnxruntime.InferenceSession(folder / "model.onnx")
+    base = OnnxModel(folder / "model.onnx")
+    own = {name: value for prefix in OWN for name, value in base.weights(prefix).items()}
     pairs = encode(open_tokenizer(folder), [("When is the leave paid?", t) for t in TEXTS], 128, 48)
-    first = BertEncoder(model).states(pairs.ids, pairs.kinds)[:, 0]
-    w = model.weights
-    pooled = np.tanh(first @ w["pooler.dense.weight"].T + w["pooler.dense.bias"])
-    scores = pooled @ w["classifier.weight"][0] + w["classifier.bias"]
-    for score, ids, kinds in zip(scores, pairs.ids, pairs.kinds, strict=True):
+    states = OnnxBert(base.changed({})).states(pairs.ids, pairs.kinds)
+    for state, ids, kinds in zip(states, pairs.ids, pairs.kinds, strict=True):
+        pooled = np.tanh(state[0] @ own["pooler.dense.weight"].T + own["pooler.dense.bias"])
+        score = pooled @ own["classifier.weight"][0] + own["classifier.bias"][0]
         names = ("input_ids", "attention_mask", "token_type_ids")
         texts = dict(zip(names, np.array([[ids], [[1] * len(ids)], [kinds]]), strict=True))
-        # its activations are rounded to 8 bits, ours are not
-        assert score == pytest.approx(reference.run(None, texts)[0].item(), abs=0.25)
+        # the file rounds what the pooler is given to 8 bits too
+        assert score == pytest.approx(whole.run(None, texts)[0].item(), abs=0.1)
+
+
+def test_changes_are_added_to_the_weights(home: Path) -> None:
+    file = ModelStore(home / "models").resolve(BASE) / "model.onnx"
+    name = "encoder.layer.3.output.dense.weight"
+    before = OnnxModel(file).weights("encoder.layer.3")[name]
+    change = np.random.default_rng(0).normal(0, 0.05, before.shape).astype(np.float32)
+    model = OnnxModel(file)
+    model.changed({name: change})
+    after = model.weights("encoder.layer.3")[name]
+    step = np.abs(before + change).max(axis=1, keepdims=True) / 63
+    assert (np.abs(after - before - change) <= step / 2 + 1e-6).all(), "rounded to the nearest step"
 
 
 def test_each_epoch_shows_the_support_pairs_anew() -> None:
     from eval.learner import seed
-    from eval.train_support import Epochs, held_back, own_pairs
+    from eval.train_support import OWN_TIMES, Epochs, held_back, own_pairs
 
     pairs = [pair for pair in own_pairs() if not held_back(pair)]
     assert pairs
     seed()
-    epochs = Epochs(pairs, 1)
-    first, second = epochs(), epochs()
-    assert len(first) == len(second) == len(pairs)
+    epochs = Epochs(pairs)
+    first, second = ([p for seen in epochs() for p in seen] for _ in range(2))
+    assert len(first) == len(second) == OWN_TIMES * len(pairs)
     assert {p.evidence for p in first} != {p.evidence for p in second}
     assert {p.claim for p in first} <= {p.claim for p in pairs}, "our own claims are never changed"
     assert not any(pair.label and pair.kind == "elsewhere" for pair in first)
+
+
+def test_twins_are_told_of_the_same_evidence() -> None:
+    from eval.learner import seed
+    from eval.train_support import Epochs, own_pairs
+
+    pairs = [pair for pair in own_pairs() if pair.twins][:200]
+    seed()
+    seen = Epochs(pairs)()
+    assert seen
+    for true, false in seen:
+        assert (true.label, false.label) == (1, 0)
+        assert true.evidence == false.evidence
 
 
 def test_no_claim_that_is_judged_was_taught() -> None:
@@ -160,7 +170,9 @@ def test_a_lesson_knows_what_answers_and_what_only_looks_like_it(tmp_path: Path)
         {"q": "Who owns the bakery?", "answers": []},
     ]
     questions.write_text("\n".join(map(json.dumps, rows)))
-    (asked, twin), (unanswered,) = read_lesson(document, [questions]).asked
-    texts = read_lesson(document, [questions]).texts
+    (asked, twin), (unanswered,) = read_lesson(document, questions).asked
+    texts = read_lesson(document, questions).texts
     assert [asked.right(text) for text in texts] == ["25 days" in text.words for text in texts]
     assert (twin.tempting, twin.spans, unanswered.spans) == (asked.spans, frozenset(), frozenset())
+    alone = read_lesson(document, questions, twins=False).asked
+    assert alone == ((asked,), (unanswered,))

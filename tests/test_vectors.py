@@ -557,7 +557,8 @@ class History(RuleBasedStateMachine):
                     best = found[0]
                 elif allowed is None and self.kind != "exact":  # a few may be missed
                     same = (best[:, :10] == found[0][:, :10]).mean()
-                    assert same > 0.5, "far from the recall that it was tuned to"
+                    fewest = 0.5 if count > 1 else 0.2  # it is tuned to the mean of many queries
+                    assert same > fewest, "far from the recall that it was tuned to"
             rows = np.stack([self.model[at] for at in known]) if known else np.empty((0, 24))
             products = np.sort(-(queries @ rows.T), axis=1)[:, :k]
             assert np.abs(best[:, : products.shape[1]] + products).max(initial=0) < 1e-6
