@@ -79,7 +79,7 @@ class CrossEncoder:
             f"{name}.weight": stored[f"{name}.up"] @ stored[f"{name}.down"]
             for name in {name.rpartition(".")[0] for name in stored}
         }
-        folder = models.resolve(BASE)
+        folder = models.resolve(card["base"])
         base = OnnxModel(folder / "model.onnx")
         for prefix in OWN:
             head |= base.weights(prefix)

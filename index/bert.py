@@ -18,7 +18,7 @@ _ERFC = np.array(
     [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], dtype=np.float32
 )
 _GELU_ROWS = 32
-BATCH_TOKENS = 512  # enough for a fast product, and little padding
+_BATCH_TOKENS = 512  # enough for a fast product, and little padding
 
 
 class BertEncoder:
@@ -122,7 +122,7 @@ class SentenceEncoder:
         """Unit vectors for `texts`, in order: (len(texts), dim) float32."""
         encodings = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
         vectors = np.empty((len(texts), self._encoder.dim), dtype=np.float32)
-        for batch in batches(list(map(len, encodings))):
+        for batch in _batches(list(map(len, encodings))):
             vectors[batch] = self._pooled([encodings[i] for i in batch])
         return vectors
 
@@ -132,14 +132,14 @@ class SentenceEncoder:
         return _unit(summed / mask.sum(axis=1, keepdims=True))
 
 
-def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """The places of texts of so many tokens, those of like length together.
 
-    A batch, padded to its longest text, takes texts up to `most` tokens.
+    A batch, padded to its longest text, takes texts up to `_BATCH_TOKENS` tokens.
     """
     batch: list[int] = []
     for at in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[at] > most:
+        if batch and (len(batch) + 1) * lengths[at] > _BATCH_TOKENS:
             yield batch
             batch = []
         batch.append(at)
