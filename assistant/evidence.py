@@ -31,8 +31,6 @@ _RERANKED = 16  # passages that the reranker reads
 _TELLING = 3.0  # the most that one word tells of where the answer stands
 _ELSEWHERE = 2.0  # weight of words that stand in other documents only
 _OPENED, _READ_ITEMS = 3, 2  # of so many passages, so many items are read by themselves
-_TWICE = 4  # passages that the second reader reads too
-_ONCE = 6.0  # how far the others, which nobody confirmed, fall behind
 
 Embed = Callable[[Sequence[str]], Floats]
 
@@ -175,18 +173,13 @@ class Ranker:
         return sorted(self._reranked(question, likely), key=_best_first)
 
     def _reranked(self, question: Question, likely: Sequence[Ranked]) -> list[Ranked]:
-        """`likely` with what the reranker says of each; its second reader reads the best again."""
+        """`likely` with what the reranker says of each."""
         views = [_views(r, items=n < _OPENED) for n, r in enumerate(likely)]
         said = iter(self._reranker.score(question.text, [t for texts in views for t in texts]))
-        first = [max((float(next(said)), text) for text in texts) for texts in views]
-        scores = [_PRIOR * r.score + answers for r, (answers, _) in zip(likely, first, strict=True)]
-        best = sorted(range(len(likely)), key=lambda n: -scores[n])[:_TWICE]
-        second = self._reranker.read_again(question.text, [first[n][1] for n in best])
-        means = {n: (first[n][0] + float(said)) / 2 for n, said in zip(best, second, strict=True)}
-        answers = [means.get(n, said - _ONCE) for n, (said, _) in enumerate(first)]
+        answers = [max(float(next(said)) for _ in texts) for texts in views]
         return [
-            replace(r, answers=said, score=_PRIOR * r.score + said)
-            for r, said in zip(likely, answers, strict=True)
+            replace(r, answers=best, score=_PRIOR * r.score + best)
+            for r, best in zip(likely, answers, strict=True)
         ]
 
     def rarity(self, stem: str) -> float:
@@ -218,8 +211,9 @@ class Ranker:
     def focus(self, question: Question, ranked: Ranked) -> tuple[Span, ...]:
         """The spans of a list that answer `question`: those its words single out, else all.
 
-        Where some are singled out, the one that the reranker likes best is among them. A list of up
-        to three items stays whole; one of more than ten is cut to the six nearest to the question.
+        Where some are singled out, those that answer by the reranker's word join them, at least the
+        best. A list of up to three items stays whole; one of more than ten is cut to the six
+        nearest to the question.
         """
         passage = ranked.passage
         if len(passage.spans) <= _FEW_ITEMS:
@@ -228,8 +222,10 @@ class Ranker:
         if len(chosen) == len(passage.spans) or len(passage.spans) > _MOST_SPANS:
             return chosen
         texts = [passage.scored([span]) for span in passage.spans]
-        best = passage.spans[int(self._reranker.score(question.text, texts).argmax())]
-        return tuple(span for span in passage.spans if span in chosen or span == best)
+        said = self._reranker.score(question.text, texts)
+        least = min(0.0, float(said.max()))
+        answers = zip(passage.spans, said.tolist(), strict=True)
+        return tuple(span for span, answer in answers if span in chosen or answer >= least)
 
     def section_context(self, passage: Passage) -> str:
         """What the passage's section says as a whole, with title, scope and headings."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_QUOTED, _CLOSE = 3, 8.0  # so many passages, and how far behind the best one they may score
+_QUOTED, _CLOSE = 3, 7.0  # so many passages, and how far behind the best one they may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
 _SURE = 0.98  # by reading: a small model's sentence must be better than just probable
 _HEDGES = frozenset(

@@ -1,13 +1,14 @@
-"""Makes the weights of the readers of `assistant/reranker.py`.
+"""Makes the weights of the reranker.
 
-    python -m eval.train_reranker first
+    python -m eval.train_reranker
 
 Learns from `eval/training/`: career documents written for this purpose, and the shipped one, each
 with questions and the lines that answer them, or none. Some come in twins: a question, and one that
-differs in one thing, so that nothing answers it; the second reader does without these. One step
-sees some questions; each has one text that answers it, when there is one, the texts most like it
-that do not, and the choice that none does (cross-entropy over all of them). Texts are passages and
-the single items of lists, as the assistant ranks both. The same machine gives the same weights.
+differs in one thing, so that nothing answers it. One step sees some questions; each has one text
+that answers it, when there is one, the texts most like it that do not, and the choice that none
+does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
+assistant ranks both. The weights are the mean of two trainings that see the same in different ways.
+The same machine gives the same weights.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from torch import Tensor
 from assistant.conversation import standalone
 from assistant.cross_encoder import BASE
 from assistant.evidence import Passage, passages_of
-from assistant.reranker import FIRST, SECOND
+from assistant.reranker import WEIGHTS
 from corpus.paths import SHIPPED_DOCUMENTS
 from corpus.readers import read_paths
 from corpus.sections import Span
 from index.embedder import Embedder, open_embedder, quiet_transformers
 from index.models import ModelStore
 
-from .learner import Learner, Schedule, Told, save, seed
+from .learner import Learner, Schedule, Told, mean_of, save, seed
 
 EMBEDDER = "all-minilm-l6-v2"  # finds the texts that are most like a question
 LESSONS = Path(__file__).parent / "training"
@@ -45,18 +46,14 @@ _HARD = 20  # texts most like the question, from which those that do not answer 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a reader is made: with how many texts a question, and whether with twins."""
+    """How a training sees the lessons: so many texts a question, with twins or without."""
 
-    weights: Path
     texts: int
     twins: bool
 
 
 EPOCHS = 3
-READERS = {
-    "first": Recipe(FIRST, texts=8, twins=True),
-    "second": Recipe(SECOND, texts=12, twins=False),
-}
+RECIPES = (Recipe(texts=8, twins=True), Recipe(texts=12, twins=False))
 
 
 @dataclass(frozen=True)
@@ -198,26 +195,26 @@ def _loss(learner: Learner, choices: Sequence[tuple[str, list[str], bool]]) -> T
 
 def main() -> None:
     """Train and write the weights."""
-    parser = argparse.ArgumentParser(description="Train a reader of the reranker.")
-    parser.add_argument("reader", choices=READERS)
-    parser.add_argument("--out", type=Path, help="default: the shipped file")
-    given = parser.parse_args()
+    parser = argparse.ArgumentParser(description="Train the reranker.")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: the shipped file")
+    out = parser.parse_args().out
     quiet_transformers()
-    recipe = READERS[given.reader]
     files = sorted(LESSONS.glob("*.jsonl"), key=lambda file: file.stem)
     documents = [document_of(file) for file in files]
-    lessons = [
-        read_lesson(document, questions, twins=recipe.twins)
-        for document, questions in zip(documents, files, strict=True)
-    ]
-    asked = sum(len(together) for lesson in lessons for together in lesson.asked)
-    sys.stderr.write(f"{len(lessons)} documents, {asked} questions\n")
     models = ModelStore()
     embedder = open_embedder(EMBEDDER, models, "cpu", "float32")
-    learner = train(lessons, recipe, embedder, models)
+    learners = []
+    for recipe in RECIPES:
+        lessons = [
+            read_lesson(document, questions, twins=recipe.twins)
+            for document, questions in zip(documents, files, strict=True)
+        ]
+        asked = sum(len(together) for lesson in lessons for together in lesson.asked)
+        sys.stderr.write(f"{len(lessons)} documents, {asked} questions, {recipe}\n")
+        learners.append(train(lessons, recipe, embedder, models))
     data = b"".join(file.read_bytes() for file in (*documents, *files))
     card = {"base": BASE, "lessons": hashlib.sha256(data).hexdigest(), "epochs": str(EPOCHS)}
-    save(learner, given.out or recipe.weights, card)
+    save(mean_of(learners), out, card)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_a_sentence_without_a_mark_is_attributed(assistant: Assistant, llm: Scri
     [
         (
             "How many years of experience do senior roles require?",
-            "Senior roles require 5-10 years of experience [1].",
+            "The transition to a senior role requires 5-10 years of experience [1].",
             "hedges",  # "typically"
         ),
         (BONUS, "Annual bonuses are base salary and base salary [1].", "twice"),

@@ -11,7 +11,7 @@ from conftest import ROOT
 from safetensors.numpy import load_file
 
 from assistant.cross_encoder import BASE, OWN, CrossEncoder, encode, open_tokenizer
-from assistant.reranker import FIRST, SECOND, Reranker
+from assistant.reranker import WEIGHTS, Reranker
 from assistant.support import WEIGHTS as SUPPORT
 from index.models import ModelStore
 from index.onnx_bert import OnnxBert, OnnxModel
@@ -63,7 +63,7 @@ def test_questions_of_any_length_are_scored(reranker: Reranker) -> None:
     assert reranker.score("why?", []).shape == (0,)
 
 
-@pytest.mark.parametrize("weights", [FIRST, SECOND, SUPPORT], ids=lambda file: file.stem)
+@pytest.mark.parametrize("weights", [WEIGHTS, SUPPORT], ids=lambda file: file.stem)
 def test_eight_bits_score_as_torch_trained(home: Path, weights: Path) -> None:
     from eval.learner import Learner, load
 
@@ -86,6 +86,25 @@ def test_eight_bits_score_as_torch_trained(home: Path, weights: Path) -> None:
     assert np.corrcoef(trained, scored)[0, 1] > 0.98
     assert np.abs(trained - scored).mean() < 0.5
     assert np.allclose(half, trained, atol=0.5), "what was trained in half precision is other"
+
+
+def test_the_mean_of_learners_changes_each_layer_by_the_mean_of_theirs(home: Path) -> None:
+    from eval.learner import Learner, mean_of, seed
+
+    learners = []
+    for n in range(2):
+        seed()
+        learner = Learner(ModelStore(home / "models"), rank=8, max_tokens=64, first_tokens=16)
+        for change in learner.changes.values():
+            change.up.data[:, 4 * n : 4 * n + 4].normal_()  # the mean is of rank 8 again
+        learner.scale.data += n
+        learners.append(learner)
+    name = "encoder.layer.3.output.dense"
+    theirs = [of.changes[name].up @ of.changes[name].down for of in learners]
+    mean = mean_of(learners)
+    change = mean.changes[name].up @ mean.changes[name].down
+    assert torch.allclose(change, (theirs[0] + theirs[1]) / 2, atol=1e-4)
+    assert mean.scale.item() == pytest.approx(0.8), "0.3 and 1.3"
 
 
 def rank_of(weights: Path) -> int:
