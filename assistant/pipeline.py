@@ -36,7 +36,7 @@ from .question import MAX_CHARACTERS, Question, corrected
 from .reranker import Reranker
 from .settings import Settings, load_settings
 from .support import SupportCheck, Verdict
-from .words import content_stems, words
+from .words import content_stems, in_dictionary, words
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -214,11 +214,13 @@ class Assistant:
         if is_foreign(question, self.index.vocabulary):
             yield record.Done(clock.stop(replace(base, text=ABSTENTION_LANGUAGE)))
             return
-        units, sure = self._plan(Question(searched), found)
+        units, sure, unanswered = self._plan(Question(searched), found)
+        base = replace(base, confidence=round(sure, 4))
         if not units:
-            yield record.Done(clock.stop(replace(base, confidence=round(sure, 4))))
+            yield record.Done(clock.stop(base))
             return
-        yield from self._answer(replace(base, confidence=round(sure, 4)), units, clock)
+        notes = tuple(f'No answer found to "{part}"' for part in unanswered)
+        yield from self._answer(replace(base, notes=notes), units, clock)
 
     def search(self, text: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best chunks for `text`."""
@@ -252,14 +254,18 @@ class Assistant:
             for p in whole.parts or (question,)
         ]
 
-    def _plan(self, question: Question, found: list[list[Ranked]]) -> tuple[list[_Unit], float]:
-        """What answers, best first, and how sure it is that anything does."""
+    def _plan(
+        self, question: Question, found: list[list[Ranked]]
+    ) -> tuple[list[_Unit], float, list[str]]:
+        """What answers, best first; how sure it is that anything does; the parts left open."""
         units: list[_Unit] = []
         surest = 0.0
+        unanswered: list[str] = []
         if not question.parts:
-            return units, surest
+            return units, surest, unanswered
         for text, ranked in zip(question.parts, found, strict=True):
             if not ranked:
+                unanswered.append(text)
                 continue
             part = Question(text)
             best = ranked[0]
@@ -267,6 +273,7 @@ class Assistant:
             sure = confidence(signals(part, ranked, spans, self._ranker))
             surest = max(surest, sure)
             if sure < self.settings.abstain_below:
+                unanswered.append(text)
                 continue
             chosen = [
                 _Unit(near.passage, spans if near is best else self._ranker.focus(part, near))
@@ -275,7 +282,7 @@ class Assistant:
             ]
             answering = [unit for unit in chosen if not unit.points] or chosen
             units += [unit for unit in answering if unit not in units]
-        return units, surest
+        return units, surest, unanswered
 
     def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
@@ -310,7 +317,7 @@ class Assistant:
                     citations=tuple(composer.citations),
                     dropped=tuple(d for d in dropped if d.text not in shown),
                     nearest=(),
-                    notes=tuple(notes),
+                    notes=(*base.notes, *notes),
                 )
             )
         )
@@ -413,8 +420,8 @@ class Assistant:
         }
 
     def _is_word(self, word: str) -> bool:
-        """Whether the embedder's tokeniser knows the word whole: then it is no misspelling."""
-        return self._embedder.count_tokens([word]) == [1]
+        """Whether the embedder's tokeniser knows the word whole, or a dictionary."""
+        return self._embedder.count_tokens([word]) == [1] or in_dictionary(word)
 
 
 def open_index(name: str, embedder: Embedder, on_progress: OnProgress | None = None) -> Index:

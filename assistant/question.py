@@ -130,9 +130,13 @@ _ORDERS = re.compile(
 )
 _CLAUSE = re.compile(r"(?<=[:;,.!?])\s+(?:and |then |but )*|\s+and (?:then |afterwards )")
 _SPLIT = re.compile(
-    r"(?:,|;)?\s+(?:and|plus)\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|"
-    r"can)\b)|\s\+\s|;\s+",
+    r"(?:,|;)?\s+(?:and|plus)\s+(?=(?:(?:at|in|on|for|from|by|to|of) )?(?:what|which|who|when|"
+    r"where|why|how|is|are|do|does|can)\b)|\s\+\s|;\s+",
     re.IGNORECASE,
+)
+
+_LEAD = re.compile(
+    r"^.{2,80}?[:,]\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|can)\b)", re.IGNORECASE
 )
 
 
@@ -189,17 +193,19 @@ class Question:
     def parts(self) -> tuple[str, ...]:
         """The questions that it joins; itself when it is one.
 
-        What is told around one question ("My father died.") belongs to it, as far as it is short;
-        orders to the assistant do not. When there is nothing but orders, there is no question.
+        What is told around one question ("My father died.") belongs to all that it joins, as far as
+        it is short, and so does what leads in ("In Porto, what ..."); orders to the assistant do
+        not. When there is nothing but orders, there is no question.
         """
         told = [self.text[a:b] for a, b in sentence_ranges(self.text)]
         sentences = [left for one in told if (left := _without_orders(one))]
         if not sentences:
             return ()
         asking = [one for one in sentences if _ASKS.search(one)] or sentences
-        pieces = [piece.strip() for one in asking for piece in _SPLIT.split(one)]
-        if len(asking) == 1 and pieces:
-            pieces[0] = " ".join([*_nearby(sentences, asking[0]), pieces[0]])
+        pieces = [piece for one in asking for piece in _split(one)]
+        if len(asking) == 1:
+            told = _nearby(sentences, asking[0])
+            pieces = [" ".join([*told, piece]) for piece in pieces if content_stems(piece)]
         kept = [piece for piece in pieces if content_stems(piece)]
         return tuple(kept) or (" ".join(sentences),)
 
@@ -247,6 +253,19 @@ def _name_in(word: str) -> str:
     """The name in "AI-written"; a name of several capitals stays whole."""
     first, _, last = word.partition("-")
     return first if last.islower() and first.isupper() and len(first) > 1 else word
+
+
+def _split(asking: str) -> list[str]:
+    """The questions that one sentence joins, each after what leads into the first."""
+    pieces = [piece.strip() for piece in _SPLIT.split(asking)]
+    lead = _LEAD.match(pieces[0])
+    parts = pieces[:1]
+    for piece in pieces[1:]:
+        if content_stems(piece):
+            parts.append(f"{lead[0]}{piece}" if lead else piece)
+        else:
+            parts[-1] = f"{parts[-1]} and {piece}"  # "is there a fee and how much?"
+    return parts
 
 
 def _nearby(sentences: Sequence[str], asking: str) -> list[str]:

@@ -1,9 +1,13 @@
 """Words as the checks compare them: stems of content words, names, negations."""
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 from .lexicon import FUNCTION_WORDS
+
+if TYPE_CHECKING:
+    from spellchecker import SpellChecker
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:[+#]+)?")  # noqa: RUF001 a typed apostrophe
 _TERM = re.compile(r"[^\W_][\w.+#&'’/-]*[\w+#]|[^\W_]")  # noqa: RUF001 C++, A/B, Node.js, U.S
@@ -54,6 +58,18 @@ def names(text: str) -> list[str]:
         if inner or (term[0].isupper() and not opens):
             found.append(term)
     return [term for term in found if term.lower() not in FUNCTION_WORDS]
+
+
+def in_dictionary(word: str) -> bool:
+    """Whether a dictionary of English has `word`."""
+    return bool(_dictionary().known([word]))
+
+
+@cache
+def _dictionary() -> "SpellChecker":
+    from spellchecker import SpellChecker
+
+    return SpellChecker()
 
 
 def negated(text: str) -> bool:
