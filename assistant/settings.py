@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """How `career index build` and `update` let vectors be searched; `auto` decides by size."""
     index_recall: float = Field(0.98, ge=0.5, le=1.0)
     """The recall@10 that approximate search is tuned to when an index is built."""
-    k: int = Field(16, ge=1, le=50)
+    k: int = Field(24, ge=1, le=50)
     """How many chunks a question finds."""
     dense: bool = True
     """Search by meaning (FAISS)."""
