@@ -124,6 +124,17 @@ def test_an_unsupported_draft_gives_way_to_the_quote(
         assert all(dropped.reason for dropped in answer.dropped)
 
 
+def test_the_part_of_a_question_that_nothing_answers_is_named(
+    assistant: Assistant, llm: Scripted
+) -> None:
+    open_part = "how many days of leave does a nurse in Peru get?"
+    answer = ask(assistant, llm, f"{BONUS.removesuffix('?')}, and {open_part}")
+    assert "10-20%" in answer.text
+    assert answer.notes == (f'No answer found to "{open_part}"',)
+    assert ask(assistant, llm, BONUS).notes == ()
+    assert ask(assistant, llm, f"{open_part} And who founded Peru?").notes == ()
+
+
 @pytest.mark.parametrize("mark", ["[99]", "[0]", "(2)", "[1][1]", "[ 1 ]", "[12345]"])
 def test_a_spoofed_mark_is_never_a_citation(assistant: Assistant, llm: Scripted, mark: str) -> None:
     answer = ask(assistant, llm, BONUS, f"Annual bonuses are 10-20% of base salary {mark}.")
@@ -166,16 +177,32 @@ class Believing:
         return [Support(1.0, 1.0) for _ in compared]
 
 
-def test_a_figure_that_another_text_gives_otherwise_is_not_shown(
-    assistant: Assistant, embedder: LocalEmbedder, reranker: Reranker, llm: Scripted
+@pytest.mark.parametrize(
+    ("question", "draft"),
+    [
+        (  # 74 % is of AI and machine learning together
+            "What was the annual growth in AI and machine learning postings?",
+            "The yearly growth of job postings that were specific to machine learning is 74% [1].",
+        ),
+        (  # that is the sign-on bonus
+            "typical annual bonus as a share of base salary",
+            "The typical annual bonus is $10,000 to $50,000, often offered for senior roles [3].",
+        ),
+    ],
+)
+def test_a_figure_that_the_text_gives_to_something_else_is_not_shown(
+    assistant: Assistant,
+    embedder: LocalEmbedder,
+    reranker: Reranker,
+    llm: Scripted,
+    question: str,
+    draft: str,
 ) -> None:
     check = SupportCheck(Believing())
     believing = Assistant(assistant.index, embedder, reranker, check, llm, load_settings())
-    question = "What was the annual growth in AI and machine learning postings?"
-    draft = "The yearly growth of job postings that were specific to machine learning is 74% [1]."
-    answer = ask(believing, llm, question, draft)  # 74 % is of AI and machine learning together
+    answer = ask(believing, llm, question, draft)
     assert {sentence.origin for sentence in answer.sentences} == {"quote"}
-    assert any("another text" in dropped.reason for dropped in answer.dropped)
+    assert any("two texts" in dropped.reason for dropped in answer.dropped)
 
 
 def test_a_line_that_only_names_another_section_is_no_answer(

@@ -44,7 +44,18 @@ Maternity leave lasts 18 weeks at half pay. Staff who lose a close relative have
 
 ## Pay
 
-Receptionists earn 21,400 a year, night managers 29,800.
+Receptionists earn 21,400 a year, night managers 29,800. Night duty ends at 6 a.m.
+
+## Benefits
+
+Staff get:
+
+- free meals on duty
+- a night bus after late duty
+- a shuttle from the station
+- private dental care
+- a bicycle to ride to work
+- 6 % of the wage into a pension fund
 """
 
 
@@ -75,6 +86,19 @@ def test_what_follows_a_question_in_bold_answers_it_and_the_question_is_not_quot
     assert answer.citations[0].quote == "It lasts 26 weeks, six of them at full pay."
     assert "How long" not in answer.text
     assert "**" not in answer.text
+
+
+def test_an_abbreviation_at_the_end_keeps_its_point(assistant: Assistant) -> None:
+    answer = assistant.ask("When does night duty end at Castle Hotels?")
+    assert answer.sentences[0].text == "Night duty ends at 6 a.m. [1]."
+
+
+def test_items_that_answer_in_other_words_join_those_that_share_words(assistant: Assistant) -> None:
+    answer = assistant.ask(
+        "Is there a bus, or other transport to work, for staff of Castle Hotels?"
+    )
+    assert [q for q in ("bus", "shuttle", "bicycle") if q not in quotes(answer)] == []
+    assert [q for q in ("meals", "dental", "pension") if q in quotes(answer)] == []
 
 
 def test_bold_words_are_quoted_with_what_they_introduce(assistant: Assistant) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from assistant.conversation import standalone
 from assistant.question import Question, corrected, meaning_stems, speaks_of
+from assistant.words import in_dictionary
 
 VOCABULARY = frozenset("average salary benefits perks machine learning francisco what".split())
 
@@ -53,6 +54,28 @@ def test_joined_questions_are_two() -> None:
     assert parts == ("Which cities pay most", "what is the annual bonus?")
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "In Porto, how long is the week and what is the pay?",
+            ("In Porto, how long is the week", "In Porto, what is the pay?"),
+        ),
+        (
+            "I am a trainee. What is my pay and how long is my week?",
+            ("I am a trainee. What is my pay", "I am a trainee. how long is my week?"),
+        ),
+        (
+            "what is the limit and at what age must I stop",
+            ("what is the limit", "at what age must I stop"),
+        ),
+        ("Is there a fee, and how much?", ("Is there a fee and how much?",)),
+    ],
+)
+def test_joined_questions_share_what_leads_into_them(text: str, parts: tuple[str, ...]) -> None:
+    assert Question(text).parts == parts
+
+
 def test_what_is_told_around_a_question_belongs_to_it_as_far_as_it_is_short() -> None:
     asked = "Do I get time off?"
     assert Question(f"My father died. {asked}").parts == (f"My father died. {asked}",)
@@ -100,6 +123,14 @@ def test_people_say_pay_for_salary_and_america_for_the_us() -> None:
 )
 def test_a_misspelling_is_read_as_a_word_of_the_documents(typed: str, meant: str) -> None:
     assert corrected(typed, VOCABULARY, lambda word: word in {"what", "sans"}) == meant
+
+
+@pytest.mark.parametrize("word", ["pager", "posh", "couriers", "commute"])
+def test_a_word_of_the_dictionary_is_no_misspelling(word: str) -> None:
+    vocabulary = ["page", "post", "courses", "compute"]
+    asked = f"what about the {word}"
+    assert corrected(asked, vocabulary, in_dictionary) == asked
+    assert corrected("what about the corses", vocabulary, in_dictionary) == "what about the courses"
 
 
 def test_a_follow_up_takes_what_it_leaves_out_from_the_last_question() -> None:
