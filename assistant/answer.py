@@ -65,7 +65,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     nearest: tuple[Nearest, ...] = ()
-    notes: tuple[str, ...] = ()  # what was degraded or left out, in words for the user
+    notes: tuple[str, ...] = ()  # what was degraded, left out or not answered, for people
     confidence: float = 0.0  # that the documents answer the question, in [0, 1]
     timings_ms: dict[str, float] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)

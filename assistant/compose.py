@@ -9,7 +9,7 @@ from corpus.sections import Span
 from .answer import Citation, Sentence
 from .evidence import Passage
 
-_FINAL = re.compile(r"(?<!\b[A-Za-z]\.[A-Za-z])[.!?]+$")  # "11 a.m." keeps its point
+_FINAL = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?]+$")  # "11 a.m." keeps its point
 _BULLET = re.compile(r"^(?:[-*+•]|\d+[.)])\s+")
 _ITEM = re.compile(r"\s*(?:[-*+•]\s|\d+[.)]\s|\|)")
 

@@ -2,7 +2,7 @@
 
 A passage is what a person would quote: a sentence, or a whole list or table with its lead-in. Cheap
 signals choose the passages that the reranker reads; both together rank those
-(docs/decisions/0003-evidence.md, 0006-reranker.md).
+(docs/decisions/0003-evidence.md, 0006-reranker.md, 0015-one-reader.md).
 """
 
 import math
@@ -211,9 +211,9 @@ class Ranker:
     def focus(self, question: Question, ranked: Ranked) -> tuple[Span, ...]:
         """The spans of a list that answer `question`: those its words single out, else all.
 
-        Where some are singled out, those that answer by the reranker's word join them, at least the
-        best. A list of up to three items stays whole; one of more than ten is cut to the six
-        nearest to the question.
+        A list of up to three items stays whole; of one of more than ten of which no word singles
+        any out, it is the six nearest to the question. What answers by the reranker's word joins
+        those chosen, at least the best.
         """
         passage = ranked.passage
         if len(passage.spans) <= _FEW_ITEMS:

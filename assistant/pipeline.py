@@ -48,6 +48,7 @@ _HEDGES = frozenset(
     "almost approximately around could estimated generally likely mainly may might mostly normally "
     "often roughly sometimes tend tends typically usually".split()
 )
+_NOTED = 150  # characters of a part that nothing answers
 _COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 _ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence begins
@@ -116,6 +117,24 @@ class _Unit:
         if len(self.spans) == len(self.passage.spans):
             return self.passage.words
         return "\n".join(self.passage.span_text(span) for span in self.spans)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What answers a question.
+
+    `units`: best first; `sure`: the probability that anything does; `unanswered`: the parts of the
+    question that nothing does.
+    """
+
+    units: tuple[_Unit, ...]
+    sure: float
+    unanswered: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell of the parts left open: the question of each, not what was told with it."""
+        return tuple(f'No answer found to "{_asked(part)}"' for part in self.unanswered)
 
 
 class Assistant:
@@ -213,13 +232,12 @@ class Assistant:
         if is_foreign(question, self.index.vocabulary):
             yield record.Done(clock.stop(replace(base, text=ABSTENTION_LANGUAGE)))
             return
-        units, sure, unanswered = self._plan(Question(searched), found)
-        base = replace(base, confidence=round(sure, 4))
-        if not units:
+        plan = self._plan(Question(searched), found)
+        base = replace(base, confidence=round(plan.sure, 4))
+        if not plan.units:
             yield record.Done(clock.stop(base))
             return
-        notes = tuple(f'No answer found to "{part}"' for part in unanswered)
-        yield from self._answer(replace(base, notes=notes), units, clock)
+        yield from self._answer(replace(base, notes=plan.notes), plan.units, clock)
 
     def search(self, text: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best chunks for `text`."""
@@ -253,15 +271,13 @@ class Assistant:
             for p in whole.parts or (question,)
         ]
 
-    def _plan(
-        self, question: Question, found: list[list[Ranked]]
-    ) -> tuple[list[_Unit], float, list[str]]:
-        """What answers, best first; how sure it is that anything does; the parts left open."""
+    def _plan(self, question: Question, found: list[list[Ranked]]) -> _Plan:
+        """What answers `question`."""
         units: list[_Unit] = []
         surest = 0.0
         unanswered: list[str] = []
         if not question.parts:
-            return units, surest, unanswered
+            return _Plan((), surest)
         for text, ranked in zip(question.parts, found, strict=True):
             if not ranked:
                 unanswered.append(text)
@@ -281,9 +297,11 @@ class Assistant:
             ]
             answering = [unit for unit in chosen if not unit.points] or chosen
             units += [unit for unit in answering if unit not in units]
-        return units, surest, unanswered
+        asking = [text for text in unanswered if Question(text).asks]
+        alike = any(Question(text).asks for text in question.parts)
+        return _Plan(tuple(units), surest, tuple(asking if alike else unanswered))
 
-    def _answer(self, base: Answer, units: list[_Unit], clock: "_Clock") -> Iterator[Event]:
+    def _answer(self, base: Answer, units: Sequence[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
         facts, notes = self._facts(units)
         if len(units[0].spans) > 1:  # a list is shown as it stands: no draft says it better
@@ -382,13 +400,13 @@ class Assistant:
         passed = [
             (v.support, -at, n)
             for at, (n, v) in enumerate(zip(order, verdicts, strict=True))
-            if v.supported
+            if v.supported and not _mixes(plain, facts, facts[n])
         ]
         if not passed:
-            return record.Dropped(text, verdicts[0].reason)
+            mixed = any(v.supported for v in verdicts)
+            reason = "it mixes what two texts say" if mixed else verdicts[0].reason
+            return record.Dropped(text, reason)
         support, _, best = max(passed)
-        if _mixes(plain, facts, facts[best]):
-            return record.Dropped(text, "it mixes what two texts say")
         return composer.add_supported(plain, facts[best].passage, facts[best].quoted, support)
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
@@ -507,10 +525,18 @@ def _listed(plain: str) -> list[str]:
     return items if all(len(item.split()) <= _ITEM_WORDS for item in items) else []
 
 
+def _asked(part: str) -> str:
+    """The last sentence of a part, cut to what a note has room for."""
+    first, last = sentence_ranges(part)[-1]
+    asked = part[first:last]
+    return asked if len(asked) <= _NOTED else f"{asked[:_NOTED].rstrip()}…"
+
+
 def _mixes(plain: str, facts: Sequence[_Fact], cited: _Fact) -> bool:
     """Whether `plain` says a word that another fact holds and the cited one does not.
 
-    A small model gives the annual bonus the figure of the sign-on bonus.
+    A small model gives the annual bonus the figure of the sign-on bonus. Some true sentences go
+    too; their quotes are shown in their place.
     """
     strange = _apart(plain) - _apart(cited.evidence)
     return any(strange & _apart(fact.evidence) for fact in facts if fact is not cited)

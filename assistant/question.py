@@ -129,15 +129,17 @@ _ORDERS = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"(?<=[:;,.!?])\s+(?:and |then |but )*|\s+and (?:then |afterwards )")
+_ASKING = r"(?:what|which|who|when|where|why|how|is|are|do|does|can)\b"
 _SPLIT = re.compile(
-    r"(?:,|;)?\s+(?:and|plus)\s+(?=(?:(?:at|in|on|for|from|by|to|of) )?(?:what|which|who|when|"
-    r"where|why|how|is|are|do|does|can)\b)|\s\+\s|;\s+",
+    rf"(?:,|;)?\s+(?:and|plus)\s+(?={_ASKING}|(?:at|in|on|for|from|by|to|of) (?:what|which|how)\b"
+    r"[^?]*\b(?:is|are|do|does|did|can|must|should|will|may|have|has) \w)|\s\+\s|;\s+",
     re.IGNORECASE,
 )
-
-_LEAD = re.compile(
-    r"^.{2,80}?[:,]\s+(?=(?:what|which|who|when|where|why|how|is|are|do|does|can)\b)", re.IGNORECASE
+_LEAD = re.compile(  # "In Porto, " but no question: "What is the pay, "
+    rf"^(?!(?:what|which|who|why|how|is|are|do|does|can)\b)[^()?]{{2,80}}?[:,]\s+(?={_ASKING})",
+    re.IGNORECASE,
 )
+_MOST_PARTS = 6  # what is joined beyond them is read as one
 
 
 @dataclass(frozen=True)
@@ -204,10 +206,19 @@ class Question:
         asking = [one for one in sentences if _ASKS.search(one)] or sentences
         pieces = [piece for one in asking for piece in _split(one)]
         if len(asking) == 1:
-            told = _nearby(sentences, asking[0])
-            pieces = [" ".join([*told, piece]) for piece in pieces if content_stems(piece)]
+            around = _nearby(sentences, asking[0])
+            pieces = [
+                " ".join([*around, p]) for p in pieces if len(pieces) == 1 or content_stems(p)
+            ]
         kept = [piece for piece in pieces if content_stems(piece)]
-        return tuple(kept) or (" ".join(sentences),)
+        if len(kept) > _MOST_PARTS:
+            kept[_MOST_PARTS - 1 :] = ["; ".join(kept[_MOST_PARTS - 1 :])]
+        return tuple(dict.fromkeys(kept)) or (" ".join(sentences),)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has the form of a question; keywords have none."""
+        return bool(_ASKS.search(self.text))
 
     @cached_property
     def pinned(self) -> tuple[str, ...]:

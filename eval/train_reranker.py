@@ -213,7 +213,12 @@ def main() -> None:
         sys.stderr.write(f"{len(lessons)} documents, {asked} questions, {recipe}\n")
         learners.append(train(lessons, recipe, embedder, models))
     data = b"".join(file.read_bytes() for file in (*documents, *files))
-    card = {"base": BASE, "lessons": hashlib.sha256(data).hexdigest(), "epochs": str(EPOCHS)}
+    card = {
+        "base": BASE,
+        "lessons": hashlib.sha256(data).hexdigest(),
+        "epochs": str(EPOCHS),
+        "mean_of": str(len(RECIPES)),
+    }
     save(mean_of(learners), out, card)
 
 

@@ -70,6 +70,12 @@ def test_joined_questions_are_two() -> None:
             ("what is the limit", "at what age must I stop"),
         ),
         ("Is there a fee, and how much?", ("Is there a fee and how much?",)),
+        ("Can I take a sabbatical and at what pay?", ("Can I take a sabbatical and at what pay?",)),
+        (
+            "Is there a bonus, how big is it and what is the pay?",
+            ("Is there a bonus, how big is it", "what is the pay?"),
+        ),
+        ("; ".join("bcdfghjk"), ("b", "c", "d", "f", "g", "h; j; k")),
     ],
 )
 def test_joined_questions_share_what_leads_into_them(text: str, parts: tuple[str, ...]) -> None:
