@@ -297,9 +297,9 @@ class Assistant:
             ]
             answering = [unit for unit in chosen if not unit.points] or chosen
             units += [unit for unit in answering if unit not in units]
-        asking = [text for text in unanswered if Question(text).asks]
-        alike = any(Question(text).asks for text in question.parts)
-        return _Plan(tuple(units), surest, tuple(asking if alike else unanswered))
+        # beside questions, what is only told needs no answer; keywords do
+        asking = [text for text in question.parts if Question(text).asks] or question.parts
+        return _Plan(tuple(units), surest, tuple(text for text in unanswered if text in asking))
 
     def _answer(self, base: Answer, units: Sequence[_Unit], clock: "_Clock") -> Iterator[Event]:
         composer, dropped = Composer(), []
