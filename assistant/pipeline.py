@@ -437,7 +437,7 @@ class Assistant:
         }
 
     def _is_word(self, word: str) -> bool:
-        """Whether the embedder's tokeniser knows the word whole, or a dictionary."""
+        """Whether the embedder's tokeniser or a dictionary knows the word: it is no misspelling."""
         return self._embedder.count_tokens([word]) == [1] or in_dictionary(word)
 
 

@@ -124,6 +124,13 @@ def test_an_unsupported_draft_gives_way_to_the_quote(
         assert all(dropped.reason for dropped in answer.dropped)
 
 
+def test_a_word_that_the_documents_lack_is_searched_as_it_is(
+    assistant: Assistant, llm: Scripted
+) -> None:
+    asked = "What do couriers earn?"
+    assert ask(assistant, llm, asked).standalone_question == asked
+
+
 def test_the_part_of_a_question_that_nothing_answers_is_named(
     assistant: Assistant, llm: Scripted
 ) -> None:
