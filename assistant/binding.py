@@ -62,7 +62,7 @@ def misplaced_figure(claim: str, evidence: str) -> str:
             return figure.text
         others = [f for f in figures(claim) if f.start != figure.start]
         if _of(others, rivals, claim) and all(
-            c.of and not _of(others, [c], claim) for c in holding
+            (c.of or c.label) and not _of(others, [c], claim) for c in holding
         ):
             return figure.text
     return ""
@@ -90,8 +90,9 @@ def _named(words: frozenset[str], cells: Sequence[_Cell]) -> _Cell | None:
 
 
 def _labelled(said: frozenset[str], cells: Sequence[_Cell]) -> bool:
-    """Whether `said` holds the whole label of one of `cells`."""
-    return any(cell.label and cell.label <= said for cell in cells)
+    """Whether `said` holds all words of the label of one of `cells`."""
+    labels = (frozenset(w for w in cell.label if not w[0].isdigit()) for cell in cells)
+    return any(label and label <= said for label in labels)
 
 
 def _of(claimed: Sequence[Figure], cells: Sequence[_Cell], claim: str) -> bool:
@@ -154,7 +155,7 @@ def _cells(evidence: str) -> Iterator[_Cell]:
             continue
         if rest and len(parts) > 1 and all(f.unit == "th" for f in figures(rest[:60])):
             header = parts
-        if rest and len(label.split()) <= 8 and not figures(label):
+        if rest and len(label.split()) <= 8 and all(f.unit == "th" for f in figures(label)):
             yield _cell(rest, "", label)
         else:
             yield from _clauses(line)

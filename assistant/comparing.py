@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .bearing import bearing
 from .binding import misordered
+from .figures import WORDS, figures
 from .words import content_stems, negated, stem, words
 
 _UP = """more higher greater larger bigger better longer faster stronger earlier older most highest
@@ -19,10 +20,27 @@ fallen drop drops dropped shrink shrinks shrank shrinking decline declines decli
 minimum after never rarely hard difficult scarce softer"""
 _SIGN = dict.fromkeys(_UP.split(), 1) | dict.fromkeys(_DOWN.split(), -1)
 _NEAR_WORDS = 30
-_ARGUMENTS = re.compile(
-    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+[a-z-]+){{0,4}}?\s+than\b|"
-    r"\b(?P<verb>above|below|exceeds?|exceeded|outnumbers?|ahead of|behind)\b",
+_COUNTS = "|".join(word for word in WORDS if word != "one")
+_FIGURE = rf"\s+(?:(?:an?|the)\s+)?(?:[$€£¥]?\d[\d,.]*|half|third|quarter|fifth|tenth|{_COUNTS})\b"
+_ARGUMENTS = re.compile(  # "more than five" compares with no other thing
+    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+[a-z-]+){{0,4}}?\s+than\b(?!{_FIGURE})|"
+    r"\b(?P<verb>above|below|exceeds?|(?<!is )(?<!are )(?<!was )(?<!were )(?<!been )exceeded|"
+    r"outnumbers?|ahead of|behind)\b",
     re.IGNORECASE,
+)
+
+_THAN = re.compile(  # "more useful than", "tougher than"; "less than a year" compares nothing
+    rf"\b(?:(?:{'|'.join(_SIGN)}|fewer|further)\b(?:\s+[\w'-]+){{0,6}}?|"
+    rf"(?!rather|other)\w{{2,}}(?<!oy)er)\s+than\b"
+    rf"(?!{_FIGURE}|\s+(?:an?|one|its|their|ever|that|what|usual|normal)\b)",
+    re.IGNORECASE,
+)
+_COMPARING = frozenset(  # words by which a text may compare, beside those that have a sign
+    """than times twice beneath double doubled triple tripled same equal equally alike similar
+    unlike whereas while rather instead compared relative first second last main mainly chief
+    chiefly top bottom leading lead leads prefer prefers preferred preferably beyond only even
+    especially particularly rare rarely seldom hardly barely often frequently common outearn
+    outearns extra additional further since premium""".split()
 )
 
 _PERIOD = re.compile(  # "a week", "weekly", "per week", "a week rate"; "after a week" is none
@@ -66,6 +84,20 @@ def turned_round(claim: str, evidence: str) -> str:
             agree = (said.sign == given.sign) == (negated(claim) == negated(near))
             return said.word if agree != (straight > crossed) else ""
     return _flipped(claim, near)
+
+
+def compared_alone(claim: str, evidence: str) -> str:
+    """The comparison that `claim` makes where `evidence` compares nothing; empty for none.
+
+    Two figures or more can be compared, and so can what stands with "twice", "hardly" or "best".
+    """
+    found = _THAN.search(claim)
+    if not found or len(figures(evidence)) > 1:
+        return ""
+    said = words(evidence)
+    if any(w in _SIGN or w in _COMPARING or (w.endswith("est") and len(w) > 5) for w in said):
+        return ""
+    return found[0]
 
 
 def plainly_denied(claim: str, evidence: str) -> bool:

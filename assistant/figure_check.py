@@ -8,8 +8,9 @@ limits: docs/decisions/0008-support.md.
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from .figures import COUNT, CURRENCIES, SECONDS, WORDS, Figure, count, figures
+from .figures import COUNT, CURRENCIES, SCALES, SECONDS, WORDS, Figure, count, figures
 from .words import content_stems
 
 _CARDINALS = {float(value): word for word, value in WORDS.items()}
@@ -29,6 +30,7 @@ _MOST = re.compile(
     re.IGNORECASE,
 )
 _HALF = 50.0
+_HALVED = re.compile(r"\bhal(?:ves|ved|ve|ving)\b|\b50[/:]50\b|\bmedian\b", re.IGNORECASE)
 _OVER = re.compile(r"\b(?:more than|over|above|well over)\s+\S*$", re.IGNORECASE)
 _UNDER = re.compile(r"\b(?:less than|fewer than|under|below)\s+\S*$", re.IGNORECASE)
 _MANY_OF = re.compile(r"\b(?:most|majority|more than half)\b", re.IGNORECASE)
@@ -39,6 +41,7 @@ _PIECES = re.compile(r"[.;:()\n]")
 _COMMA = re.compile(r",(?!\d)\s*")
 _JOINS = re.compile(r"(?:^|\s)(?:and|or)\s")
 _THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
+_SOME_OF = re.compile(r"\s+of\s+(?:the|these|those|them|its|their)\b", re.IGNORECASE)
 _ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
 _FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
 _YEARS = (1000, 2100)
@@ -66,12 +69,34 @@ _TO = re.compile(  # or the upper one
     r"top\w* out at|upper end (?:of|is))\s*$",
     re.IGNORECASE,
 )
+_LOWER_END = re.compile(  # in the same clause before a number
+    r"\b(?:at (?:the )?(?:very )?least|at worst|minimum|lower (?:end|bound|limit)|bottom of)\b"
+    r"[^.;:\d]*$",
+    re.IGNORECASE,
+)
+_UPPER_END = re.compile(
+    r"\b(?:at (?:the )?(?:very )?most|at best|maximum|upper (?:end|bound|limit)|top of)\b"
+    r"[^.;:\d]*$",
+    re.IGNORECASE,
+)
+_AND_MORE = re.compile(
+    r"(?:\s+\w+)?\s+(?:or (?:more|longer|over|above)|and (?:up|more|above|over)|upwards?|plus)\b",
+    re.IGNORECASE,
+)
+_AND_LESS = re.compile(
+    r"(?:\s+\w+)?\s+(?:or (?:less|fewer|under|below)|at (?:the )?most)\b", re.IGNORECASE
+)
 _OPEN = re.compile(
     r"\b(?:or more|and more|over|at least|more than|above|beyond|minimum|and up|plus)\b",
     re.IGNORECASE,
 )
+_IN_SCALE = re.compile(
+    r"(\d+)(?:\.(\d+))?\s?(k|m|mn|bn?|thousand|million|billion)\b", re.IGNORECASE
+)
+_DIGITS = 3
 _ABOUT = re.compile(
-    r"\b(?:about|around|approximately|approx|roughly|nearly|almost|some|close to|circa)\b|~|≈",
+    r"\b(?:about|around|approximately|approx|roughly|nearly|almost|some|close to|circa|or so)\b|"
+    r"~|≈",
     re.IGNORECASE,
 )
 
@@ -85,6 +110,7 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
         for f in figures(claim)
         if not any(gives(k, f, claim, money) for k in known)
         and not _in_words(f, evidence)
+        and not _beyond_percentile(f, known, evidence)
         and not _worked_out(f, claim, known, evidence)
         and not _only_counts(f, claim, known, evidence)
         and not _beside_half(f, claim, known, evidence)
@@ -101,7 +127,9 @@ def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
         return False
     if not claimed.text.isalpha():
         return False
-    if claimed.low in _listed(evidence):
+    listed = _listed(evidence)
+    after = claim[claimed.start + len(claimed.text) :]
+    if claimed.low in listed or (_SOME_OF.match(after) and claimed.low < max(listed, default=0)):
         return True
     if not _THE.search(claim[: claimed.start]):
         return False
@@ -145,6 +173,13 @@ def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
     return False
 
 
+def _beyond_percentile(claimed: Figure, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is the share below or above a percentile: a quarter earn more than the 75th."""
+    told = "percentile" in evidence.lower()
+    ranks = {k.low for k in known if told and k.unit == "th"}
+    return claimed.unit == "%" and (claimed.low in ranks or 100 - claimed.low in ranks)
+
+
 def _counted(text: str, figure: Figure) -> frozenset[str]:
     """The stems of the words after a figure: what it counts is among them."""
     after = re.split(r"[.,;:()|\n]", text[figure.start + len(figure.text) :], maxsplit=1)[0]
@@ -165,9 +200,12 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
     if _APART.match(after):
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(b - a - claimed.low) <= near for a, b in pairs)
-    if claimed.seconds == SECONDS["year"] and _SINCE.match(after):
-        pairs = _pairs([k.low for k in known if _is_year(k)])
-        return any(b - a == claimed.low for a, b in pairs)
+    if claimed.seconds == SECONDS["year"]:
+        pairs = _pairs([year for k in known for year in _years(k)])
+        named = {f.low for f in figures(claim)} | {f.high for f in figures(claim)}
+        return any(
+            b - a == claimed.low and (_SINCE.match(after) or {a, b} & named) for a, b in pairs
+        )
     if _TOGETHER.search(claim):
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(a + b - claimed.low) <= near for a, b in pairs)
@@ -175,15 +213,23 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
 
 
 def _alike(known: Figure, claimed: Figure) -> bool:
-    """Whether two single values count the same."""
-    kinds = ((k.unit, k.seconds, k.every) for k in (known, claimed))
-    return len(set(kinds)) == 1 and not known.is_range and not _is_year(known)
+    """Whether two single values count the same; a unit of time may have been told before."""
+    kinds = {(k.unit, k.every) for k in (known, claimed)}
+    timed = known.seconds in (claimed.seconds, 0.0)
+    return len(kinds) == 1 and timed and not known.is_range and not _is_year(known)
 
 
 def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
     """Each two of `values`, the less first; none where there are many."""
     every = sorted(set(values))
     return [(a, b) for a in every for b in every if a < b] if len(every) <= _FEW else []
+
+
+def _years(figure: Figure) -> tuple[float, ...]:
+    """The years that it is, or that it goes from and to."""
+    if figure.unit or figure.seconds or not _YEARS[0] <= figure.low <= figure.high <= _YEARS[1]:
+        return ()
+    return (figure.low, figure.high) if figure.is_range else (figure.low,)
 
 
 def _is_year(figure: Figure) -> bool:
@@ -209,11 +255,15 @@ def _in_words(claimed: Figure, evidence: str) -> bool:
         return bool(
             re.search(rf"\b(?:{re.escape(claimed.text)}|{rank})\b", evidence, re.IGNORECASE)
         )
+    if claimed.unit == "%":
+        return claimed.low == _HALF and bool(_HALVED.search(evidence))
     lasts = claimed.low * claimed.seconds
     units = [
         unit for unit, seconds in SECONDS.items() if lasts and abs(lasts - seconds) < 0.02 * seconds
     ]
-    return bool(units and re.search(rf"\b(?:an?|one) {units[0]}\b", evidence, re.IGNORECASE))
+    return bool(
+        units and re.search(rf"\b(?:an?|one|each|every|per) {units[0]}\b", evidence, re.IGNORECASE)
+    )
 
 
 def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = ()) -> bool:
@@ -223,13 +273,13 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
     """
     if known.every and claimed.every and known.every != claimed.every:
         return False
+    near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
     if known.seconds and claimed.seconds and known.seconds != claimed.seconds:
-        return _as_long(known, claimed)
+        claimed = _in_unit_of(known, claimed, near)
     if not _same_unit(known, claimed, money):
         return False
     if (known.most and claimed.least) or (known.least and claimed.most):
         return False
-    near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
     if known.most and not (claimed.most or _MOST.search(claim)):
         return False
     if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
@@ -238,10 +288,24 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
         return False
     if claimed.is_range or not known.is_range:
         same = (claimed.low, claimed.high) == (known.low, known.high)
-        return same or _rounds_to(known, claimed, near) or _bounds(known, claimed, claim)
+        rounded = _rounds_to(known, claimed, near) or _scaled(known, claimed)
+        return same or rounded or _bounds(known, claimed, claim)
+    return _ends(known, claimed, claim, near)
+
+
+def _ends(known: Figure, claimed: Figure, claim: str, near: str) -> bool:
+    """Whether one value is the end of the known range that `claim` says it is; of years, either."""
+    if _is_year(claimed) and not known.unit:
+        return claimed.low in (known.low, known.high)
     before = claim[: claimed.start].rstrip(" $€£")
-    low, high = claimed.low == known.low, claimed.low == known.high
-    return (low and bool(_FROM.search(before))) or (high and bool(_TO.search(before)))
+    after = claim[claimed.start + len(claimed.text) :]
+    if claimed.low == known.low:
+        return bool(_FROM.search(before) or _LOWER_END.search(before) or _AND_MORE.match(after))
+    if claimed.low != known.high:
+        return False
+    if known.open and _OPEN.search(near):
+        return True
+    return bool(_TO.search(before) or _UPPER_END.search(before) or _AND_LESS.match(after))
 
 
 def _same_unit(known: Figure, claimed: Figure, money: Collection[str]) -> bool:
@@ -264,12 +328,32 @@ def _bounds(known: Figure, claimed: Figure, claim: str) -> bool:
     return (over or under) and 0 < beyond <= abs(claimed.low) / 5
 
 
-def _as_long(known: Figure, claimed: Figure) -> bool:
-    """Whether two figures of different units of time are the same time."""
+def _in_unit_of(known: Figure, claimed: Figure, near: str) -> Figure:
+    """`claimed` in the unit of time of `known`: 24 months are two years.
+
+    By a fiftieth more or less it counts as the same time, by a tenth when it says that it is not
+    exact ("about four months") or is no whole number ("a month and a half").
+    """
+    exact = claimed.low.is_integer() and not _ABOUT.search(near)
+    ratio = claimed.seconds / known.seconds
+
+    def told(value: float) -> float:
+        ends = (k for k in (known.low, known.high) if abs(k - value) <= k / (50 if exact else 10))
+        return next(ends, value)
+
+    low, high = told(claimed.low * ratio), told(claimed.high * ratio)
+    return replace(claimed, low=low, high=high, seconds=known.seconds)
+
+
+def _scaled(known: Figure, claimed: Figure) -> bool:
+    """Whether it is the known value in thousands or millions, rounded to three digits or more."""
+    written = _IN_SCALE.findall(claimed.text)
+    if not written or claimed.is_range != known.is_range:
+        return False
+    digits, decimals = max((len((a + b).lstrip("0")), len(b)) for a, b, _ in written)
+    step = SCALES[written[-1][2].lower()] / 10**decimals
     pairs = ((known.low, claimed.low), (known.high, claimed.high))
-    return known.open == claimed.open and all(
-        abs(a * known.seconds - b * claimed.seconds) <= a * known.seconds / 50 for a, b in pairs
-    )
+    return digits >= _DIGITS and all(abs(a - b) <= step / 2 for a, b in pairs)
 
 
 def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-_SCALES = {
+SCALES = {
     "k": 1e3,
     "thousand": 1e3,
     "m": 1e6,
@@ -101,22 +101,30 @@ _WORD_RANGE = re.compile(
 # Shares: "one in four", "3 out of 10", "three employers in five", "a quarter of", "two thirds".
 COUNT = rf"(?:\d+|{_SPELLED})"
 _ONE_OF = re.compile(
-    rf"\b(?P<n>{COUNT})(?:\s+\w+)?\s+(?:in|out\s+of)(?:\s+every)?\s+(?P<of>{COUNT})\b(?!\s*%)",
+    rf"\b(?P<n>{COUNT})(?:\s+\w+)?\s+(?:in|out\s+of|of\s+every)(?:\s+every)?\s+(?P<of>{COUNT})\b(?!\s*%)",
     re.IGNORECASE,
 )
-_PART_OF = re.compile(
+_PART_OF = re.compile(  # "three quarters" is a share wherever it stands
     rf"\b(?:(?P<n>{COUNT}|a|an)[\s-]+)?(?P<part>half|halves|third|quarter|fifth|eighth|tenth)s?"
-    r"\b(?=\s+(?:of|the|all|as|in)\b|[.,;]|$)",
+    r"\b(?:(?=\s+(?:of|the|all|as|in)\b|[.,;]|$)|(?<=[a-z]{3}[dhr]s)(?!\s+(?:ago|later|running)))",
+    re.IGNORECASE,
+)
+_PARTLY = re.compile(  # "half an hour", "a third of a day", "a year and a half"
+    rf"\b(?:(?:(?P<n>{COUNT}|an?)\s+)?(?P<part>half|third|quarter|fifth|tenth)s?\s+(?:of\s+)?an?\s+"
+    r"(?P<unit>minute|hour|day|week|month|year|decade)|"
+    r"an?\s+(?P<one>minute|hour|day|week|month|year)\s+and\s+a\s+half|"
+    rf"(?P<whole>{COUNT})\s+and\s+a\s+half\s+(?P<units>minute|hour|day|week|month|year|decade)s)\b",
     re.IGNORECASE,
 )
 _ORDINAL_WORD = re.compile(rf"\b(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 _UP_TO = re.compile(
     r"\b(?:up to|(?<!twice )(?<!times )as (?:much|many|high|long) as|at most|no more than|"
-    r"maximum of)$",
+    r"maximum of|(?<!no )(?<!not )(?:fewer|less) than)$",
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
-    r"\b(?:at (?:the )?least|(?:no|not) (?:fewer|less|under|below)(?: than)?|minimum of)$",
+    r"\b(?:at (?:the )?least|(?:no|not) (?:fewer|less|under|below)(?: than)?|minimum of|"
+    r"(?<!no )(?<!not )more than)$",
     re.IGNORECASE,
 )
 SECONDS = {  # a month is the twelfth of a year
@@ -126,13 +134,16 @@ SECONDS = {  # a month is the twelfth of a year
     "hour": 3600.0,
     "day": 86400.0,
     "week": 7 * 86400.0,
+    "fortnight": 14 * 86400.0,
     "month": 365 * 86400.0 / 12,
     "quarter": 365 * 86400.0 / 4,
     "year": 365 * 86400.0,
+    "decade": 3650 * 86400.0,
 }
 _MEASURE = re.compile(  # of the working days too
     r"(?:[\s-]+(?:working|business|calendar|full|more|consecutive))?"
-    r"[\s-]+(?P<unit>milliseconds?|seconds?|minutes?|hours?|days?|weeks?|months?|years?)\b",
+    r"[\s-]+(?P<unit>milliseconds?|seconds?|minutes?|hours?|days?|weeks?|fortnights?|"
+    r"months?|years?|decades?)\b",
     re.IGNORECASE,
 )
 _EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
@@ -142,7 +153,9 @@ _EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
     re.IGNORECASE,
 )
 _ADVERBS = {"daily": "day", "annually": "year"}
-_AND_RANGE = re.compile(r"\b(?:between|from)\s+$", re.IGNORECASE)
+_AND_RANGE = re.compile(
+    r"\b(?:between|from)\s+(?:(?:about|approximately|around|roughly|some)\s+)?$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -180,20 +193,21 @@ def figures(text: str) -> list[Figure]:
 def _placed(figure: Figure, text: str, end: int) -> Figure:
     """`figure`, which ends at `end`, with what the words around it make of it."""
     before = text[: figure.start].rstrip(" $€£¥₹")
-    measured = None if figure.unit else _MEASURE.match(text, end)
+    measured = None if figure.unit or figure.seconds else _MEASURE.match(text, end)
     every = _EVERY.match(text, measured.end() if measured else end)
     period = (every["unit"] or every["short"] or every["adverb"] or "").lower() if every else ""
     return replace(
         figure,
         most=bool(_UP_TO.search(before)),
         least=bool(_AT_LEAST.search(before)),
-        seconds=SECONDS[measured["unit"].lower().rstrip("s")] if measured else 0.0,
+        seconds=SECONDS[measured["unit"].lower().rstrip("s")] if measured else figure.seconds,
         every=_ADVERBS.get(period, period.removesuffix("ly")),
     )
 
 
 def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
     """Figures with the offset that each ends at; the longer readings first."""
+    yield from _partly(text)
     yield from _shares(text)
     yield from _ranges(text)
     for match in _SINGLE.finditer(text):
@@ -213,6 +227,19 @@ def _candidates(text: str) -> Iterator[tuple[Figure, int]]:
             yield Figure(value, value, "th", False, match[0], match.start()), match.end()
 
 
+def _partly(text: str) -> Iterator[tuple[Figure, int]]:
+    """Parts of a unit of time: "half an hour", "a year and a half"."""
+    for match in _PARTLY.finditer(text):
+        unit = (match["unit"] or match["one"] or match["units"]).lower()
+        if match["part"]:
+            n = 1.0 if (match["n"] or "a").lower() in ("a", "an") else count(match["n"])
+            value = n / _PARTS[match["part"].lower()]
+        else:
+            value = (count(match["whole"]) if match["whole"] else 1.0) + 0.5
+        found = Figure(value, value, "", False, match[0], match.start(), seconds=SECONDS[unit])
+        yield found, match.end()
+
+
 def _shares(text: str) -> Iterator[tuple[Figure, int]]:
     """Shares: "one in four", "two thirds of"."""
     for match in _ONE_OF.finditer(text):
@@ -222,7 +249,7 @@ def _shares(text: str) -> Iterator[tuple[Figure, int]]:
     for match in _PART_OF.finditer(text):
         n = 1.0 if (match["n"] or "a").lower() in ("a", "an") else count(match["n"])
         of = _PARTS[match["part"].lower()]
-        if n < of and (match["n"] or of == 2):
+        if n < of and (match["n"] or of == 2) and (n, of) != (2, 4):
             yield _share(n / of, match), match.end()
 
 
@@ -230,14 +257,14 @@ def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
     """Ranges: "two to three", "2-3", "between 2 and 3"; "from 3 to 2" is two figures."""
     for match in _WORD_RANGE.finditer(text):
         low, high = count(match["low"]), count(match["high"])
-        between = _AND_RANGE.search(text[max(0, match.start() - 12) : match.start()])
+        between = _AND_RANGE.search(text[max(0, match.start() - 28) : match.start()])
         if low < high and (between or " and " not in match[0].lower()):
             unit = "%" if match["unit"] else ""
             yield Figure(low, high, unit, False, match[0].strip(), match.start()), match.end()
     for match in _RANGE.finditer(text):
         joined = match[0][match.end("numbera") - match.start() :]
         if re.search(r"\sand\s", joined) and not _AND_RANGE.search(
-            text[max(0, match.start() - 12) : match.start()]
+            text[max(0, match.start() - 28) : match.start()]
         ):
             continue
         if (figure := _range(match)) is not None:
@@ -247,11 +274,16 @@ def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
 
 
 def _range(match: re.Match[str]) -> Figure | None:
-    """Both ends share the unit and, where only the second has one, the scale."""
+    """Both ends share the unit and, where only the second has one, the scale.
+
+    None for no range: "from 5,200 in 2021 to 13,900".
+    """
+    if _is_year(match, "a") and not _is_year(match, "b"):
+        return None
     units = [unit for name in "ab" if (unit := _unit(match, name))]
     if len(set(units)) > 1:
         return None
-    scale = _SCALES.get((match["scaleb"] or "").lower(), 1.0)
+    scale = SCALES.get((match["scaleb"] or "").lower(), 1.0)
     low, high = _value(match, "a"), _value(match, "b")
     if not match["scalea"] and scale > 1 and low < high / scale * 10:
         low *= scale
@@ -286,8 +318,13 @@ def _share(share: float, match: re.Match[str]) -> Figure:
     return Figure(percent, percent, "%", False, match[0].strip(), match.start())
 
 
+def _is_year(match: re.Match[str], name: str) -> bool:
+    number = match[f"number{name}"]
+    return not _unit(match, name) and bool(re.fullmatch(r"(?:1[89]|20)\d\d", number))
+
+
 def _value(match: re.Match[str], name: str) -> float:
-    scale = _SCALES.get((match[f"scale{name}"] or "").lower(), 1.0)
+    scale = SCALES.get((match[f"scale{name}"] or "").lower(), 1.0)
     return round(float(match[f"number{name}"].replace(",", "")) * scale, 6)
 
 
@@ -306,7 +343,7 @@ def _spelled(match: re.Match[str]) -> Figure | None:
     if word == "one" and not tail and not match["unit"]:
         return None  # "one of them" counts nothing
     value = _MANY.get(word, float(WORDS.get(word, 0)))
-    value *= {"hundred": 100.0}.get(tail, _SCALES.get(tail, 1.0))
+    value *= {"hundred": 100.0}.get(tail, SCALES.get(tail, 1.0))
     written = (match["unit"] or "").strip().lower()
     unit = CURRENCIES.get(written, "%" if written else "")
     return Figure(value, value, unit, False, match[0].strip(), match.start())

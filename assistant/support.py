@@ -20,7 +20,7 @@ from index.models import ModelStore
 
 from .bearing import bearing
 from .binding import misplaced_figure
-from .comparing import other_period, plainly_denied, turned_round
+from .comparing import compared_alone, other_period, plainly_denied, turned_round
 from .cross_encoder import CrossEncoder
 from .figure_check import missing_figures
 from .figures import figures
@@ -31,7 +31,7 @@ WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 4  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 5  # counted up when the rules judge otherwise: the report card is then to be made anew
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that oblige or take all: a claim may not be stronger than its evidence.
 _STRONGER = {
@@ -198,6 +198,8 @@ class Comparison:
             return "it denies what the cited text says"
         if word := turned_round(self._sentence, self._evidence):
             return f"the cited text says the opposite of {word!r}"
+        if compared := compared_alone(self._sentence, self._evidence):
+            return f"the cited text does not compare: {compared!r}"
         if period := other_period(self._sentence, self._evidence):
             return f"the cited text says it of another unit of time than the {period}"
         lower = self._evidence.lower()

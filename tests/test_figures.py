@@ -21,11 +21,25 @@ from assistant.figures import figures
         ("six months", 6, 6, ""),
         ("1,250 people", 1250, 1250, ""),
         ("GBP 40k", 40_000, 40_000, "£"),
+        ("six of every ten", 60, 60, "%"),
+        ("up by three quarters each year", 75, 75, "%"),
+        ("between roughly $126.6K and $130.8K", 126_600, 130_800, "$"),
     ],
 )
 def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, unit: str) -> None:
     found = figures(text)
     assert [(f.low, f.high, f.unit) for f in found] == [(low, high, unit)]
+
+
+def test_a_year_and_an_amount_are_no_range() -> None:
+    found = figures("Adverts rose from 5,200 in 2021 to 13,900 in 2024, after 2018 to 2020.")
+    assert [(f.low, f.high) for f in found] == [
+        (5200, 5200), (2021, 2021), (13_900, 13_900), (2024, 2024), (2018, 2020)
+    ]  # fmt: skip
+
+
+def test_quarters_of_a_year_are_no_shares() -> None:
+    assert not [f for f in figures("It fell for two quarters, and three quarters ago.") if f.unit]
 
 
 @pytest.mark.parametrize(
@@ -47,10 +61,23 @@ def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, 
         ("nine hours each week", "nine hours a week"),
         ("260 posts a year", "260 posts"),
         ("no figure here", "no figure there"),
+        ("a break of thirty minutes", "a break of half an hour"),
+        ("It takes a year and a half.", "It takes 18 months."),
+        ("It takes a month and a half.", "It takes six weeks."),
+        ("over three decades", "over 30 years"),
+        ("every three months", "each quarter"),
+        ("A quarter of them earn more.", "75th percentile: $90,000"),
+        ("Half of them earn more.", "Median: $90,000"),
+        ("Half of the gap is gone.", "The gap has halved."),
+        ("pay of $126.6K", "pay of $126,557"),
+        ("from $109,143 to more than $200,000", "$109,143 to $200,000+"),
+        ("There were more in 2022 than in 2018.", "From 2018 to 2022 there was growth."),
+        ("over the four years from 2018 to 2022", "From 2018 to 2022 there was growth."),
         # counted, not given: whether it is right, only reading tells
         ("Of the two claimants, Bram ruled longer.", "Ysolde was crowned; Bram ruled until 1562."),
         ("It takes three things.", "It takes:\n\n- patience\n- a degree\n- two referees"),
         ("Three cities pay more.", "Boston, Seattle, and Denver pay more."),
+        ("Two of the cities lie inland.", "Boston, Seattle, and Denver pay more."),
         ("Three cities pay more.", "Boston, Seattle and Denver pay more."),
         ("More than half of the yards put safety first.", "Most yards put safety first."),
         ("Fewer than half of them stayed.", "Only 41 percent stayed."),
@@ -59,6 +86,7 @@ def test_a_figure_is_read_as_value_and_unit(text: str, low: float, high: float, 
         ("She left eleven years after the merger.", "They merged in 2011; she left in 2022."),
         ("In 1988 she won again.", "In 1987 she won, and again the following year."),
         ("Together they pay $24,000.", "She pays $10,000 and he $14,000."),
+        ("It is two years sooner here.", "It takes four years here and six there."),
     ],
 )
 def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
@@ -98,6 +126,15 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
         ("nine hours a day", "nine hours a week"),
         ("$40 per day", "$40 an hour"),
         ("at most three days", "at least three days"),
+        ("more than sixty schools", "fewer than sixty schools"),
+        ("fewer than sixty schools", "more than sixty schools"),
+        ("a break of half an hour", "a break of three hours"),
+        ("It takes a year and a half.", "It takes 12 months."),
+        ("pay of $126.5K", "pay of $126,557"),
+        ("pay of $130K", "pay of $126,557"),
+        ("A third of them earn more.", "75th percentile: $90,000"),
+        ("over the five years from 2018 to 2022", "From 2018 to 2022 there was growth."),
+        ("in 2020", "From 2018 to 2022 there was growth."),
         ("no fewer than five people", "no more than five people"),
         ("in the tenth year", "in the sixth year"),
         ("112,000 euros", "Basel: 112,000 Swiss francs, Dublin: €61,000"),
@@ -114,6 +151,13 @@ def test_a_figure_that_the_evidence_does_not_give_is_missing(claim: str, evidenc
         ("Up to 5 years are required.", ["5"]),
         ("At least 5 years are required.", []),
         ("At least 10 years are required.", ["10"]),
+        ("The lower end, 5 years, is common.", []),
+        ("The lower end, 10 years, is common.", ["10"]),
+        ("At most, a role requires 10 years.", []),
+        ("At most, a role requires 5 years.", ["5"]),
+        ("5 years or more are required.", []),
+        ("10 years or more are required.", ["10"]),
+        ("At least half a decade is required.", []),
     ],
 )
 def test_one_end_of_a_range_is_the_end_that_it_is_said_to_be(

@@ -17,6 +17,9 @@ CITIES = """Salary > Geographic Variations. Pay differs by place:
 TABLE = """Pay. Level: 25th percentile, Median, 75th percentile
 Junior tester: $44,000, $49,500, $54,000
 Senior tester: $68,000, $76,500, $85,000"""
+PERCENTILES = """Base Salary Ranges. Level: Base salary per year
+National Average: $126,557 - $130,802
+25th Percentile: $104,500 - $114,840"""
 BONUS = "Salary > Total Compensation. Annual Bonuses: 10-20% of base salary"
 DEGREE = (
     "Requirements. A Bachelor's or Master's degree whose subject is Computer Science, "
@@ -45,6 +48,8 @@ Years: Lower quartile, Median
         ("Demand is high and grows rapidly.", DEMAND),
         ("A ward nurse works 38 hours per week.", HOURS),
         ("The median for a senior tester is $76,500.", TABLE),
+        ("The national average is exceeded in Seattle by 15 to 20 percent.", SEATTLE),
+        ("At the 25th percentile, the base salary is $104.5K to $114.8K a year.", PERCENTILES),
     ],
 )
 def test_a_true_paraphrase_passes(support: SupportCheck, sentence: str, evidence: str) -> None:
@@ -64,6 +69,13 @@ def test_a_true_paraphrase_passes(support: SupportCheck, sentence: str, evidence
         ("Nurses on the ward work 46 hours a week.", HOURS, "something else"),
         ("Nurses on the ward work 38 days a week.", HOURS, ""),
         ("The median for a tester with 3 to 5 years is $95,000.", YEARS, "something else"),
+        (
+            "At the 25th percentile, base pay is $126,557 to $130,802.",
+            PERCENTILES,
+            "something else",
+        ),
+        ("Base pay at the 25th percentile is higher than the average.", PERCENTILES, "opposite"),
+        ("Machine learning matters more than data science.", DEGREE, "does not compare"),
         ("Stock is counted daily.", "Logistics. Stock is counted every week.", "unit of time"),
         ("Annual bonuses are 10-20% of total revenue in Germany.", BONUS, "Germany"),
         ("Annual bonuses are not 10-20% of base salary.", BONUS, ""),
