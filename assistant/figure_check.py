@@ -151,9 +151,9 @@ def _listed(evidence: str) -> set[int]:
             size = 0
     for piece in _PIECES.split(evidence):
         items = _COMMA.split(piece)
-        joined = _JOINS.search(items[-1])
-        if len(items) > 1 and joined:
-            sizes.add(len(items) + (joined.start() > 0))
+        for size, item in enumerate(items[1:], 2):  # what follows "A, B and C" may go on
+            if joined := _JOINS.search(item):
+                sizes.add(size + (joined.start() > 0))
     return sizes - {0, 1}
 
 

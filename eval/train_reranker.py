@@ -1,6 +1,6 @@
 """Makes the weights of the reranker.
 
-    python -m eval.train_reranker
+    python -m eval.train_reranker [--also eval/training/more]
 
 Learns from `eval/training/`: career documents written for this purpose, and the shipped one, each
 with questions and the lines that answer them, or none. Some come in twins: a question, and one that
@@ -8,7 +8,8 @@ differs in one thing, so that nothing answers it. One step sees some questions; 
 that answers it, when there is one, the texts most like it that do not, and the choice that none
 does (cross-entropy over all of them). Texts are passages and the single items of lists, as the
 assistant ranks both. The weights are the mean of two trainings that see the same in different ways.
-The same machine gives the same weights.
+The same machine gives the same weights. The shipped ones know nothing of `eval/training/more/`: on
+top of what they know it changed nothing (docs/decisions/0016).
 """
 
 import argparse
@@ -89,8 +90,8 @@ class Lesson:
 
 
 def document_of(questions: Path) -> Path:
-    """The document that a file of questions is about."""
-    places = (questions.parent, SHIPPED_DOCUMENTS)
+    """The document that a file of questions is about; more questions may be about a known one."""
+    places = (questions.parent, LESSONS, SHIPPED_DOCUMENTS)
     return next(p for folder in places if (p := folder / f"{questions.stem}.md").exists())
 
 
@@ -197,9 +198,11 @@ def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description="Train the reranker.")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: the shipped file")
-    out = parser.parse_args().out
+    parser.add_argument("--also", type=Path, metavar="FOLDER", help="more lessons")
+    given = parser.parse_args()
     quiet_transformers()
-    files = sorted(LESSONS.glob("*.jsonl"), key=lambda file: file.stem)
+    folders = [LESSONS, given.also] if given.also else [LESSONS]
+    files = [f for folder in folders for f in sorted(folder.glob("*.jsonl"), key=lambda f: f.stem)]
     documents = [document_of(file) for file in files]
     models = ModelStore()
     embedder = open_embedder(EMBEDDER, models, "cpu", "float32")
@@ -219,7 +222,7 @@ def main() -> None:
         "epochs": str(EPOCHS),
         "mean_of": str(len(RECIPES)),
     }
-    save(mean_of(learners), out, card)
+    save(mean_of(learners), given.out, card)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("Of the two claimants, Bram ruled longer.", "Ysolde was crowned; Bram ruled until 1562."),
         ("It takes three things.", "It takes:\n\n- patience\n- a degree\n- two referees"),
         ("Three cities pay more.", "Boston, Seattle, and Denver pay more."),
+        ("Three cities pay more.", "Visas are for Boston, Seattle and Denver, as they pay more."),
         ("Two of the cities lie inland.", "Boston, Seattle, and Denver pay more."),
         ("Three cities pay more.", "Boston, Seattle and Denver pay more."),
         ("More than half of the yards put safety first.", "Most yards put safety first."),

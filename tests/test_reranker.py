@@ -195,3 +195,16 @@ def test_a_lesson_knows_what_answers_and_what_only_looks_like_it(tmp_path: Path)
     assert (twin.tempting, twin.spans, unanswered.spans) == (asked.spans, frozenset(), frozenset())
     alone = read_lesson(document, questions, twins=False).asked
     assert alone == ((asked,), (unanswered,))
+
+
+def test_more_lessons_are_about_documents_that_are_here() -> None:
+    from eval.train_reranker import LESSONS, document_of, read_lesson
+
+    files = sorted((LESSONS / "more").glob("*.jsonl"))
+    lessons = [read_lesson(document_of(file), file) for file in files]  # each answer is a line
+    asked = [question for lesson in lessons for group in lesson.asked for question in group]
+    assert len(lessons) > 100
+    assert all(
+        question.tempting for lesson in lessons for _, *twins in lesson.asked for question in twins
+    )
+    assert sum(bool(question.spans) for question in asked) > 5000
