@@ -4,7 +4,8 @@ Everything displayed passes here first, and the evaluation judges with the same 
 places are compared exactly: one that the evidence does not give, or gives to something else, is a
 fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
 evidence together, and what can be counted (missing words and names) corrects it.
-docs/decisions/0008-support.md and 0014-eight-bits.md say how good it is.
+docs/decisions/0008-support.md, 0014-eight-bits.md and 0016-figures-and-comparisons.md say how good
+it is.
 """
 
 import hashlib
