@@ -14,12 +14,13 @@ from itertools import pairwise
 
 from .figure_check import gives
 from .figures import Figure, figures
-from .words import content_stems
+from .words import content_stems, stem
 
 _CLAUSE = re.compile(
     r"(?<=[a-z%)\d]),\s+(?!\d{3}\b)|;\s+|"
     r"\s+(?:while|whereas|but|and|against|versus|compared (?:with|to))\s+"
 )
+_PERCENTILE = stem("percentile")
 _MARGIN = 0.4  # how much better, in words by rarity, another cell must fit
 
 
@@ -54,15 +55,12 @@ def misplaced_figure(claim: str, evidence: str) -> str:
             only = [w for w in near if w in rarity and _in(w, rival.words) and not _in(w, told)]
             if only and _fit(near, rival, rarity) > known + _MARGIN:
                 return figure.text
-        if (
-            _labelled(said, rivals)
-            and all(c.label for c in holding)
-            and not _labelled(said, holding)
-        ):
+        if _labelled(said, rivals) and all(map(_thing, holding)) and not _labelled(said, holding):
             return figure.text
         others = [f for f in figures(claim) if f.start != figure.start]
         if _of(others, rivals, claim) and all(
-            (c.of or c.label) and not _of(others, [c], claim) for c in holding
+            (c.of or (c.label and not c.label & said)) and not _of(others, [c], claim)
+            for c in holding
         ):
             return figure.text
     return ""
@@ -90,9 +88,13 @@ def _named(words: frozenset[str], cells: Sequence[_Cell]) -> _Cell | None:
 
 
 def _labelled(said: frozenset[str], cells: Sequence[_Cell]) -> bool:
-    """Whether `said` holds all words of the label of one of `cells`."""
-    labels = (frozenset(w for w in cell.label if not w[0].isdigit()) for cell in cells)
-    return any(label and label <= said for label in labels)
+    """Whether `said` names the thing of one of `cells`, all of it."""
+    return any(thing and thing <= said for thing in map(_thing, cells))
+
+
+def _thing(cell: _Cell) -> frozenset[str]:
+    """The words of its label that name a thing: "75th percentile" is a rank and names none."""
+    return frozenset(w for w in cell.label if not w[0].isdigit() and w != _PERCENTILE)
 
 
 def _of(claimed: Sequence[Figure], cells: Sequence[_Cell], claim: str) -> bool:
@@ -155,7 +157,8 @@ def _cells(evidence: str) -> Iterator[_Cell]:
             continue
         if rest and len(parts) > 1 and all(f.unit == "th" for f in figures(rest[:60])):
             header = parts
-        if rest and len(label.split()) <= 8 and all(f.unit == "th" for f in figures(label)):
+        ranked = "percentile" in label.lower()
+        if rest and len(label.split()) <= 8 and (ranked or not figures(label)):
             yield _cell(rest, "", label)
         else:
             yield from _clauses(line)

@@ -21,18 +21,20 @@ minimum after never rarely hard difficult scarce softer"""
 _SIGN = dict.fromkeys(_UP.split(), 1) | dict.fromkeys(_DOWN.split(), -1)
 _NEAR_WORDS = 30
 _COUNTS = "|".join(word for word in WORDS if word != "one")
-_FIGURE = rf"\s+(?:(?:an?|the)\s+)?(?:[$€£¥]?\d[\d,.]*|half|third|quarter|fifth|tenth|{_COUNTS})\b"
+_FIGURE = (
+    r"\s+(?:[$€£¥]?\d[\d,.]*|(?:an?\s+)?(?:half|third|quarter|fifth|tenth)|" + _COUNTS + r")\b"
+)
 _ARGUMENTS = re.compile(  # "more than five" compares with no other thing
-    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+[a-z-]+){{0,4}}?\s+than\b(?!{_FIGURE})|"
+    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+than\b(?!{_FIGURE})|(?:\s+[a-z-]+){{1,4}}?\s+than\b)|"
     r"\b(?P<verb>above|below|exceeds?|(?<!is )(?<!are )(?<!was )(?<!were )(?<!been )exceeded|"
     r"outnumbers?|ahead of|behind)\b",
     re.IGNORECASE,
 )
-
+_SIGNED = f"(?:{'|'.join(_SIGN)}|fewer|further)"
 _THAN = re.compile(  # "more useful than", "tougher than"; "less than a year" compares nothing
-    rf"\b(?:(?:{'|'.join(_SIGN)}|fewer|further)\b(?:\s+[\w'-]+){{0,6}}?|"
-    rf"(?!rather|other)\w{{2,}}(?<!oy)er)\s+than\b"
-    rf"(?!{_FIGURE}|\s+(?:an?|one|its|their|ever|that|what|usual|normal)\b)",
+    rf"\b(?:{_SIGNED}\b(?:\s+[\w'-]+){{1,6}}?|(?<!is )(?<!are )(?<!for ){_SIGNED}|"
+    rf"(?!rather|other)\w{{2,}}(?<!oy)er)\s+than\b(?!{_FIGURE}|\s+(?:an?|one|its|their|ever|that|"
+    r"what|usual|normal|before|planned|expected|not|people)\b)",
     re.IGNORECASE,
 )
 _COMPARING = frozenset(  # words by which a text may compare, beside those that have a sign
@@ -40,7 +42,11 @@ _COMPARING = frozenset(  # words by which a text may compare, beside those that 
     unlike whereas while rather instead compared relative first second last main mainly chief
     chiefly top bottom leading lead leads prefer prefers preferred preferably beyond only even
     especially particularly rare rarely seldom hardly barely often frequently common outearn
-    outearns extra additional further since premium""".split()
+    outearns extra additional further since premium next gap shortage""".split()
+)
+_OUTDOES = re.compile(
+    r"\b(?:out-?(?:class|do|earn|grow|last|match|number|pace|perform|rank|sell|strip|weigh)|surpass|improv|delay|favou?r|tighten|eas(?:e|y)|worsen)",
+    re.IGNORECASE,
 )
 
 _PERIOD = re.compile(  # "a week", "weekly", "per week", "a week rate"; "after a week" is none
@@ -96,6 +102,8 @@ def compared_alone(claim: str, evidence: str) -> str:
         return ""
     said = words(evidence)
     if any(w in _SIGN or w in _COMPARING or (w.endswith("est") and len(w) > 5) for w in said):
+        return ""
+    if _OUTDOES.search(evidence):
         return ""
     return found[0]
 

@@ -30,7 +30,10 @@ _MOST = re.compile(
     re.IGNORECASE,
 )
 _HALF = 50.0
-_HALVED = re.compile(r"\bhal(?:ves|ved|ve|ving)\b|\b50[/:]50\b|\bmedian\b", re.IGNORECASE)
+_EACH = re.compile(r"\b(?:each|every|per)\s+$", re.IGNORECASE)
+_EARN = re.compile(r"\b(?:earn|make|get|paid|pay|salar|wage)", re.IGNORECASE)
+_MORE_THAN = re.compile(r"\b(?:more|over|above|at least|higher)\b", re.IGNORECASE)
+_LESS_THAN = re.compile(r"\b(?:less|under|below|at most|lower)\b", re.IGNORECASE)
 _OVER = re.compile(r"\b(?:more than|over|above|well over)\s+\S*$", re.IGNORECASE)
 _UNDER = re.compile(r"\b(?:less than|fewer than|under|below)\s+\S*$", re.IGNORECASE)
 _MANY_OF = re.compile(r"\b(?:most|majority|more than half)\b", re.IGNORECASE)
@@ -41,7 +44,6 @@ _PIECES = re.compile(r"[.;:()\n]")
 _COMMA = re.compile(r",(?!\d)\s*")
 _JOINS = re.compile(r"(?:^|\s)(?:and|or)\s")
 _THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
-_SOME_OF = re.compile(r"\s+of\s+(?:the|these|those|them|its|their)\b", re.IGNORECASE)
 _ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
 _FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
 _YEARS = (1000, 2100)
@@ -69,18 +71,19 @@ _TO = re.compile(  # or the upper one
     r"top\w* out at|upper end (?:of|is))\s*$",
     re.IGNORECASE,
 )
-_LOWER_END = re.compile(  # in the same clause before a number
-    r"\b(?:at (?:the )?(?:very )?least|at worst|minimum|lower (?:end|bound|limit)|bottom of)\b"
-    r"[^.;:\d]*$",
+_LOWER_END = re.compile(  # "At least, a role requires 5", "the minimum is 5", "the lower end, 5"
+    r"\b(?:at (?:the )?(?:very )?least|at worst),[^,.;:\d]*$|"
+    r"\b(?:minimum|lower (?:end|bound|limit)),?(?:\s+(?!maxim|upper|most)[a-z]+){0,3}\s*,?\s*$",
     re.IGNORECASE,
 )
 _UPPER_END = re.compile(
-    r"\b(?:at (?:the )?(?:very )?most|at best|maximum|upper (?:end|bound|limit)|top of)\b"
-    r"[^.;:\d]*$",
+    r"\b(?:at (?:the )?(?:very )?most|at best),[^,.;:\d]*$|"
+    r"\b(?:maximum|upper (?:end|bound|limit)),?(?:\s+(?!minim|lower|least)[a-z]+){0,3}\s*,?\s*$",
     re.IGNORECASE,
 )
 _AND_MORE = re.compile(
-    r"(?:\s+\w+)?\s+(?:or (?:more|longer|over|above)|and (?:up|more|above|over)|upwards?|plus)\b",
+    r"(?:\s+\w+)?\s+(?:or (?:more|longer|over|above)|and (?:up|more)|upwards?|plus)"
+    r"(?=\s*(?:[.,;:)]|$)|\s+(?:are|is|of)\b)",
     re.IGNORECASE,
 )
 _AND_LESS = re.compile(
@@ -90,6 +93,9 @@ _OPEN = re.compile(
     r"\b(?:or more|and more|over|at least|more than|above|beyond|minimum|and up|plus)\b",
     re.IGNORECASE,
 )
+_FROM_YEAR = re.compile(r"\b(?:since|from|after|start\w*|beg[au]n|founded)(?: in)?$", re.IGNORECASE)
+_IN_YEAR = re.compile(r"\b(?:in|by|of|between|and|during|around)$", re.IGNORECASE)
+_TO_YEAR = re.compile(r"\b(?:until|till|to|before|end\w*|closed)(?: in)?$", re.IGNORECASE)
 _IN_SCALE = re.compile(
     r"(\d+)(?:\.(\d+))?\s?(k|m|mn|bn?|thousand|million|billion)\b", re.IGNORECASE
 )
@@ -109,8 +115,8 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
         f.text
         for f in figures(claim)
         if not any(gives(k, f, claim, money) for k in known)
-        and not _in_words(f, evidence)
-        and not _beyond_percentile(f, known, evidence)
+        and not _in_words(f, claim, evidence)
+        and not _beyond_percentile(f, claim, known, evidence)
         and not _worked_out(f, claim, known, evidence)
         and not _only_counts(f, claim, known, evidence)
         and not _beside_half(f, claim, known, evidence)
@@ -127,9 +133,7 @@ def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
         return False
     if not claimed.text.isalpha():
         return False
-    listed = _listed(evidence)
-    after = claim[claimed.start + len(claimed.text) :]
-    if claimed.low in listed or (_SOME_OF.match(after) and claimed.low < max(listed, default=0)):
+    if claimed.low in _listed(evidence):
         return True
     if not _THE.search(claim[: claimed.start]):
         return False
@@ -173,11 +177,16 @@ def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
     return False
 
 
-def _beyond_percentile(claimed: Figure, known: Sequence[Figure], evidence: str) -> bool:
-    """Whether it is the share below or above a percentile: a quarter earn more than the 75th."""
-    told = "percentile" in evidence.lower()
-    ranks = {k.low for k in known if told and k.unit == "th"}
-    return claimed.unit == "%" and (claimed.low in ranks or 100 - claimed.low in ranks)
+def _beyond_percentile(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
+    """Whether it is the share who earn more or less than a percentile: a quarter, than the 75th."""
+    if claimed.unit != "%" or not _EARN.search(claim):
+        return False
+    lower = evidence.lower()
+    ranks = {k.low for k in known if "percentile" in lower and k.unit == "th"}
+    ranks |= {_HALF} if "median" in lower else set()
+    after = claim[claimed.start + len(claimed.text) :]
+    beyond, below = (bool(side.search(after)) for side in (_MORE_THAN, _LESS_THAN))
+    return beyond != below and (100 - claimed.low if beyond else claimed.low) in ranks
 
 
 def _counted(text: str, figure: Figure) -> frozenset[str]:
@@ -201,11 +210,11 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(b - a - claimed.low) <= near for a, b in pairs)
     if claimed.seconds == SECONDS["year"]:
-        pairs = _pairs([year for k in known for year in _years(k)])
-        named = {f.low for f in figures(claim)} | {f.high for f in figures(claim)}
-        return any(
-            b - a == claimed.low and (_SINCE.match(after) or {a, b} & named) for a, b in pairs
-        )
+        years = _pairs([year for k in known for year in _years(k)])
+        pairs = [(a, b) for a, b in years if b - a == claimed.low]
+        told = {year for f in figures(claim) for year in _years(f)} if pairs else set()
+        if any(_SINCE.match(after) or {a, b} <= told for a, b in pairs):
+            return True
     if _TOGETHER.search(claim):
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(a + b - claimed.low) <= near for a, b in pairs)
@@ -213,10 +222,9 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
 
 
 def _alike(known: Figure, claimed: Figure) -> bool:
-    """Whether two single values count the same; a unit of time may have been told before."""
-    kinds = {(k.unit, k.every) for k in (known, claimed)}
-    timed = known.seconds in (claimed.seconds, 0.0)
-    return len(kinds) == 1 and timed and not known.is_range and not _is_year(known)
+    """Whether two single values count the same."""
+    kinds = ((k.unit, k.seconds, k.every) for k in (known, claimed))
+    return len(set(kinds)) == 1 and not known.is_range and not _is_year(known)
 
 
 def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
@@ -227,7 +235,8 @@ def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
 
 def _years(figure: Figure) -> tuple[float, ...]:
     """The years that it is, or that it goes from and to."""
-    if figure.unit or figure.seconds or not _YEARS[0] <= figure.low <= figure.high <= _YEARS[1]:
+    counts = figure.unit or figure.seconds or figure.every or "," in figure.text
+    if counts or not _YEARS[0] <= figure.low <= figure.high <= _YEARS[1]:
         return ()
     return (figure.low, figure.high) if figure.is_range else (figure.low,)
 
@@ -248,22 +257,19 @@ def _years_told(known: Sequence[Figure], evidence: str) -> set[float]:
     return told
 
 
-def _in_words(claimed: Figure, evidence: str) -> bool:
+def _in_words(claimed: Figure, claim: str, evidence: str) -> bool:
     """Whether the evidence writes the figure out: "the fourth", "one week in six", "a year"."""
     if claimed.unit == "th":
         rank = rf"one \w+ in {re.escape(_CARDINALS.get(claimed.low, '?'))}"
         return bool(
             re.search(rf"\b(?:{re.escape(claimed.text)}|{rank})\b", evidence, re.IGNORECASE)
         )
-    if claimed.unit == "%":
-        return claimed.low == _HALF and bool(_HALVED.search(evidence))
     lasts = claimed.low * claimed.seconds
     units = [
         unit for unit, seconds in SECONDS.items() if lasts and abs(lasts - seconds) < 0.02 * seconds
     ]
-    return bool(
-        units and re.search(rf"\b(?:an?|one|each|every|per) {units[0]}\b", evidence, re.IGNORECASE)
-    )
+    one = "an?|one|each|every|per" if _EACH.search(claim[: claimed.start]) else "an?|one"
+    return bool(units and re.search(rf"\b(?:{one}) {units[0]}\b", evidence, re.IGNORECASE))
 
 
 def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = ()) -> bool:
@@ -275,12 +281,12 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
         return False
     near = claim[max(0, claimed.start - 28) : claimed.start + len(claimed.text) + 16]
     if known.seconds and claimed.seconds and known.seconds != claimed.seconds:
-        claimed = _in_unit_of(known, claimed, near)
+        claimed = _in_unit_of(known, claimed, claim)
     if not _same_unit(known, claimed, money):
         return False
     if (known.most and claimed.least) or (known.least and claimed.most):
         return False
-    if known.most and not (claimed.most or _MOST.search(claim)):
+    if known.most and not (claimed.most or _MOST.search(claim) or _ABOUT.search(near)):
         return False
     if known.open and not (claimed.open or _OPEN.search(near)) and claimed.high == known.high:
         return False
@@ -290,20 +296,23 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
         same = (claimed.low, claimed.high) == (known.low, known.high)
         rounded = _rounds_to(known, claimed, near) or _scaled(known, claimed)
         return same or rounded or _bounds(known, claimed, claim)
-    return _ends(known, claimed, claim, near)
+    return _ends(known, claimed, claim)
 
 
-def _ends(known: Figure, claimed: Figure, claim: str, near: str) -> bool:
+def _ends(known: Figure, claimed: Figure, claim: str) -> bool:
     """Whether one value is the end of the known range that `claim` says it is; of years, either."""
-    if _is_year(claimed) and not known.unit:
-        return claimed.low in (known.low, known.high)
     before = claim[: claimed.start].rstrip(" $€£")
     after = claim[claimed.start + len(claimed.text) :]
+    if _is_year(claimed) and _years(known):
+        first, last = (bool(side.search(before)) for side in (_FROM_YEAR, _TO_YEAR))
+        begins, ends = claimed.low == known.low, claimed.low == known.high
+        either = bool(_IN_YEAR.search(before))
+        return (begins and (first or either)) or (ends and (last or either))
     if claimed.low == known.low:
         return bool(_FROM.search(before) or _LOWER_END.search(before) or _AND_MORE.match(after))
     if claimed.low != known.high:
         return False
-    if known.open and _OPEN.search(near):
+    if known.open and (_ABOVE.search(claim[: claimed.start + 1]) or _AND_MORE.match(after)):
         return True
     return bool(_TO.search(before) or _UPPER_END.search(before) or _AND_LESS.match(after))
 
@@ -328,18 +337,20 @@ def _bounds(known: Figure, claimed: Figure, claim: str) -> bool:
     return (over or under) and 0 < beyond <= abs(claimed.low) / 5
 
 
-def _in_unit_of(known: Figure, claimed: Figure, near: str) -> Figure:
+def _in_unit_of(known: Figure, claimed: Figure, claim: str) -> Figure:
     """`claimed` in the unit of time of `known`: 24 months are two years.
 
-    By a fiftieth more or less it counts as the same time, by a tenth when it says that it is not
-    exact ("about four months") or is no whole number ("a month and a half").
+    By a fiftieth more or less it counts as the same time. By a tenth when it says that it is not
+    exact ("about four months"), or gives months and a half for weeks.
     """
-    exact = claimed.low.is_integer() and not _ABOUT.search(near)
+    about = claim[max(0, claimed.start - 14) : claimed.start + len(claimed.text) + 14]
+    units = {known.seconds, claimed.seconds}
+    rough = SECONDS["month"] in units and SECONDS["year"] not in units
+    near = 10 if _ABOUT.search(about) or (rough and not claimed.low.is_integer()) else 50
     ratio = claimed.seconds / known.seconds
 
     def told(value: float) -> float:
-        ends = (k for k in (known.low, known.high) if abs(k - value) <= k / (50 if exact else 10))
-        return next(ends, value)
+        return next((k for k in (known.low, known.high) if abs(k - value) <= k / near), value)
 
     low, high = told(claimed.low * ratio), told(claimed.high * ratio)
     return replace(claimed, low=low, high=high, seconds=known.seconds)
@@ -350,10 +361,20 @@ def _scaled(known: Figure, claimed: Figure) -> bool:
     written = _IN_SCALE.findall(claimed.text)
     if not written or claimed.is_range != known.is_range:
         return False
-    digits, decimals = max((len((a + b).lstrip("0")), len(b)) for a, b, _ in written)
-    step = SCALES[written[-1][2].lower()] / 10**decimals
-    pairs = ((known.low, claimed.low), (known.high, claimed.high))
-    return digits >= _DIGITS and all(abs(a - b) <= step / 2 for a, b in pairs)
+    ends = zip(
+        (known.low, known.high),
+        (claimed.low, claimed.high),
+        (written[0], written[-1]),
+        strict=True,
+    )
+    return all(
+        given == said
+        or (
+            len((whole + part).lstrip("0")) >= _DIGITS
+            and abs(given - said) <= SCALES[scale.lower()] / 10 ** len(part) / 2
+        )
+        for given, said, (whole, part, scale) in ends
+    )
 
 
 def _rounds_to(known: Figure, claimed: Figure, near: str) -> bool:

@@ -109,22 +109,25 @@ _PART_OF = re.compile(  # "three quarters" is a share wherever it stands
     r"\b(?:(?=\s+(?:of|the|all|as|in)\b|[.,;]|$)|(?<=[a-z]{3}[dhr]s)(?!\s+(?:ago|later|running)))",
     re.IGNORECASE,
 )
+_QUARTERS = re.compile(r"\b(?:for|in|over|last|past|next)(?:\s+the)?\s+$", re.IGNORECASE)
 _PARTLY = re.compile(  # "half an hour", "a third of a day", "a year and a half"
-    rf"\b(?:(?:(?P<n>{COUNT}|an?)\s+)?(?P<part>half|third|quarter|fifth|tenth)s?\s+(?:of\s+)?an?\s+"
-    r"(?P<unit>minute|hour|day|week|month|year|decade)|"
+    rf"\b(?:(?:(?P<n>{COUNT}|an?)\s+)?(?P<part>half|third|quarter|fifth|tenth)s?\s+"
+    r"(?:of\s+|(?<=half\s))an?\s+(?P<unit>minute|hour|day|week|month|year|decade)"
+    r"(?!\s+(?:later|earlier|ago))|"
     r"an?\s+(?P<one>minute|hour|day|week|month|year)\s+and\s+a\s+half|"
     rf"(?P<whole>{COUNT})\s+and\s+a\s+half\s+(?P<units>minute|hour|day|week|month|year|decade)s)\b",
     re.IGNORECASE,
 )
 _ORDINAL_WORD = re.compile(rf"\b(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 _UP_TO = re.compile(
-    r"\b(?:up to|(?<!twice )(?<!times )as (?:much|many|high|long) as|at most|no more than|"
-    r"maximum of|(?<!no )(?<!not )(?:fewer|less) than)$",
+    r"\b(?:up to|(?<!twice )(?<!times )as (?:much|many|high|long) as|at most|"
+    r"(?:no|not|never) more than|"
+    r"maximum of|(?<!no )(?<!not )(?<!never )(?:fewer|less) than)$",
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
-    r"\b(?:at (?:the )?least|(?:no|not) (?:fewer|less|under|below)(?: than)?|minimum of|"
-    r"(?<!no )(?<!not )more than)$",
+    r"\b(?:at (?:the )?least|(?:no|not|never) (?:fewer|less|under|below)(?: than)?|"
+    r"minimum of|(?<!no )(?<!not )(?<!never )more than)$",
     re.IGNORECASE,
 )
 SECONDS = {  # a month is the twelfth of a year
@@ -153,6 +156,8 @@ _EVERY = re.compile(  # "300 a day", "$20 per hour", "once every week"
     re.IGNORECASE,
 )
 _ADVERBS = {"daily": "day", "annually": "year"}
+_HEDGED = 40  # characters before a figure, among which its hedge stands
+_DATED = re.compile(r"\b(?:in|since|by|of|until)\s+$", re.IGNORECASE)
 _AND_RANGE = re.compile(
     r"\b(?:between|from)\s+(?:(?:about|approximately|around|roughly|some)\s+)?$", re.IGNORECASE
 )
@@ -192,7 +197,7 @@ def figures(text: str) -> list[Figure]:
 
 def _placed(figure: Figure, text: str, end: int) -> Figure:
     """`figure`, which ends at `end`, with what the words around it make of it."""
-    before = text[: figure.start].rstrip(" $€£¥₹")
+    before = text[max(0, figure.start - _HEDGED) : figure.start].rstrip(" $€£¥₹")
     measured = None if figure.unit or figure.seconds else _MEASURE.match(text, end)
     every = _EVERY.match(text, measured.end() if measured else end)
     period = (every["unit"] or every["short"] or every["adverb"] or "").lower() if every else ""
@@ -249,7 +254,8 @@ def _shares(text: str) -> Iterator[tuple[Figure, int]]:
     for match in _PART_OF.finditer(text):
         n = 1.0 if (match["n"] or "a").lower() in ("a", "an") else count(match["n"])
         of = _PARTS[match["part"].lower()]
-        if n < of and (match["n"] or of == 2) and (n, of) != (2, 4):
+        of_year = of == 4 and n > 1 and _QUARTERS.search(text[: match.start()][-_HEDGED:])
+        if n < of and (match["n"] or of == 2) and (n, of) != (2, 4) and not of_year:
             yield _share(n / of, match), match.end()
 
 
@@ -278,7 +284,8 @@ def _range(match: re.Match[str]) -> Figure | None:
 
     None for no range: "from 5,200 in 2021 to 13,900".
     """
-    if _is_year(match, "a") and not _is_year(match, "b"):
+    before = match.string[max(0, match.start() - _HEDGED) : match.start()]
+    if _is_year(match, "a") and not _is_year(match, "b") and _DATED.search(before):
         return None
     units = [unit for name in "ab" if (unit := _unit(match, name))]
     if len(set(units)) > 1:

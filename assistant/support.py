@@ -31,6 +31,7 @@ from .words import content_stems, names, negated, stem, stems, words
 WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
+_PLAIN = 0.9  # so sure by reading: "outpaces the market" compares too
 SHIPPED = "shipped"  # the name of the model that comes with the package
 _RULES = 5  # counted up when the rules judge otherwise: the report card is then to be made anew
 _NEAR_WORDS = 40  # where a denial or a direction would stand
@@ -160,7 +161,7 @@ def _verdict(compared: "Comparison", said: Support) -> Verdict:
     score, read = said
     if not compared.claimed:
         return Verdict(0.0, score, read, "it states nothing that could be checked")
-    if fault := compared.fault:
+    if fault := compared.fault or (read < _PLAIN and compared.alone):
         return Verdict(0.0, score, read, fault)
     return Verdict(score, score, read, "" if score >= THRESHOLD else compared.doubt)
 
@@ -199,8 +200,6 @@ class Comparison:
             return "it denies what the cited text says"
         if word := turned_round(self._sentence, self._evidence):
             return f"the cited text says the opposite of {word!r}"
-        if compared := compared_alone(self._sentence, self._evidence):
-            return f"the cited text does not compare: {compared!r}"
         if period := other_period(self._sentence, self._evidence):
             return f"the cited text says it of another unit of time than the {period}"
         lower = self._evidence.lower()
@@ -208,6 +207,12 @@ class Comparison:
             if place.lower() not in lower:
                 return f"{place} is not in the cited text"
         return ""
+
+    @cached_property
+    def alone(self) -> str:
+        """What the sentence compares and the evidence does not; empty when nothing."""
+        compared = compared_alone(self._sentence, self._evidence)
+        return f"the cited text does not compare: {compared!r}" if compared else ""
 
     @cached_property
     def doubt(self) -> str:

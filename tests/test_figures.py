@@ -39,7 +39,9 @@ def test_a_year_and_an_amount_are_no_range() -> None:
 
 
 def test_quarters_of_a_year_are_no_shares() -> None:
-    assert not [f for f in figures("It fell for two quarters, and three quarters ago.") if f.unit]
+    text = "It fell for two quarters, and three quarters ago; for three quarters it rose."
+    assert not [f for f in figures(text) if f.unit]
+    assert not [f for f in figures("In the third quarter a year earlier it fell.") if f.seconds]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,8 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("every three months", "each quarter"),
         ("A quarter of them earn more.", "75th percentile: $90,000"),
         ("Half of them earn more.", "Median: $90,000"),
-        ("Half of the gap is gone.", "The gap has halved."),
+        ("nearly 60 schools", "fewer than 60 schools"),
+        ("1900 to 2500 euros a month", "€1,900-2,500 a month"),
         ("pay of $126.6K", "pay of $126,557"),
         ("from $109,143 to more than $200,000", "$109,143 to $200,000+"),
         ("There were more in 2022 than in 2018.", "From 2018 to 2022 there was growth."),
@@ -78,7 +81,6 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("It takes three things.", "It takes:\n\n- patience\n- a degree\n- two referees"),
         ("Three cities pay more.", "Boston, Seattle, and Denver pay more."),
         ("Three cities pay more.", "Visas are for Boston, Seattle and Denver, as they pay more."),
-        ("Two of the cities lie inland.", "Boston, Seattle, and Denver pay more."),
         ("Three cities pay more.", "Boston, Seattle and Denver pay more."),
         ("More than half of the yards put safety first.", "Most yards put safety first."),
         ("Fewer than half of them stayed.", "Only 41 percent stayed."),
@@ -87,7 +89,6 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("She left eleven years after the merger.", "They merged in 2011; she left in 2022."),
         ("In 1988 she won again.", "In 1987 she won, and again the following year."),
         ("Together they pay $24,000.", "She pays $10,000 and he $14,000."),
-        ("It is two years sooner here.", "It takes four years here and six there."),
     ],
 )
 def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
@@ -136,6 +137,21 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
         ("A third of them earn more.", "75th percentile: $90,000"),
         ("over the five years from 2018 to 2022", "From 2018 to 2022 there was growth."),
         ("in 2020", "From 2018 to 2022 there was growth."),
+        ("growth since 2022", "From 2018 to 2022 there was growth."),
+        ("The club has 1200 members.", "The club has 1200 to 1800 members."),
+        ("growth until 2018", "From 2018 to 2022 there was growth."),
+        ("two years of experience in 2022", "Reports of 2020 and 2022 ask for experience."),
+        ("There were 2000 jobs.", "There were 1,500-2,000 jobs."),
+        ("2500 euros a month", "1900 to 2500 euros a month"),
+        ("$90.5K to $1.2M", "$50,000 to $1,200,000"),
+        ("Training takes 12 months.", "Pay is $90,000 per year."),
+        ("75% of testers have a degree.", "75th percentile: $90,000"),
+        ("A quarter of them earn less than $90,000.", "75th percentile: $90,000"),
+        ("Half of them have a degree.", "Median pay: $90,000"),
+        ("It takes 2.5 hours.", "It takes 140 minutes."),
+        ("At most firms, pay is $200,000.", "Pay: $109,143 to $200,000"),
+        ("Pay is $60,000 plus a bonus.", "Pay is $60,000-$90,000 plus a bonus."),
+        ("not more than three tests", "more than three tests"),
         ("no fewer than five people", "no more than five people"),
         ("in the tenth year", "in the sixth year"),
         ("112,000 euros", "Basel: 112,000 Swiss francs, Dublin: €61,000"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from assistant.bearing import bearing
+from assistant.comparing import compared_alone
 from assistant.support import THRESHOLD, SupportCheck
 
 SEATTLE = "Salary > Geographic Variations. Seattle, WA: 15-20% above the national average"
@@ -20,6 +21,7 @@ Senior tester: $68,000, $76,500, $85,000"""
 PERCENTILES = """Base Salary Ranges. Level: Base salary per year
 National Average: $126,557 - $130,802
 25th Percentile: $104,500 - $114,840"""
+STEPS = "Pay of learners. Third year: $60,000\nFourth year: $70,000"
 BONUS = "Salary > Total Compensation. Annual Bonuses: 10-20% of base salary"
 DEGREE = (
     "Requirements. A Bachelor's or Master's degree whose subject is Computer Science, "
@@ -48,6 +50,9 @@ Years: Lower quartile, Median
         ("Demand is high and grows rapidly.", DEMAND),
         ("A ward nurse works 38 hours per week.", HOURS),
         ("The median for a senior tester is $76,500.", TABLE),
+        ("Pay in the third year is $60,000, in the fourth $70,000.", STEPS),
+        ("The average, $126,557 to $130,802, lies above the 25th percentile.", PERCENTILES),
+        ("The median is $49,500; at the 75th percentile, juniors get $54,000.", TABLE),
         ("The national average is exceeded in Seattle by 15 to 20 percent.", SEATTLE),
         ("At the 25th percentile, the base salary is $104.5K to $114.8K a year.", PERCENTILES),
     ],
@@ -91,6 +96,23 @@ def test_a_changed_claim_is_caught(
     verdict = support.judge(sentence, evidence)
     assert not verdict.supported, verdict
     assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "alone"),
+    [
+        ("Roles grow faster than the market.", "Market outlook. Roles exist.", True),
+        ("Roles grow faster than the market.", "Roles outpace the market.", False),
+        ("Roles matter more than degrees.", "Roles matter, degrees come next.", False),
+        ("Roles are more useful to it than jobs.", "- Roles\n- Jobs", True),
+        ("The job is more than coding.", "The job is coding and talking.", False),
+        ("It takes less than a year.", "It takes eleven months.", False),
+        ("It costs more than $1,500.", "It costs $1,600.", False),
+        ("It pays better than nursing.", "Pay: $50,000. Nursing: $40,000.", False),
+    ],
+)
+def test_a_comparison_needs_one_in_the_evidence(claim: str, evidence: str, alone: bool) -> None:
+    assert bool(compared_alone(claim, evidence)) is alone
 
 
 def test_hand_written_claims_are_told_apart(support: SupportCheck) -> None:
