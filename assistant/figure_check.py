@@ -300,7 +300,7 @@ def gives(known: Figure, claimed: Figure, claim: str, money: Collection[str] = (
 
 
 def _ends(known: Figure, claimed: Figure, claim: str) -> bool:
-    """Whether one value is the end of the known range that `claim` says it is; of years, either."""
+    """Whether one value is the end of the known range that `claim` says; "in 2022" may be both."""
     before = claim[: claimed.start].rstrip(" $€£")
     after = claim[claimed.start + len(claimed.text) :]
     if _is_year(claimed) and _years(known):

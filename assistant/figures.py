@@ -254,7 +254,8 @@ def _shares(text: str) -> Iterator[tuple[Figure, int]]:
     for match in _PART_OF.finditer(text):
         n = 1.0 if (match["n"] or "a").lower() in ("a", "an") else count(match["n"])
         of = _PARTS[match["part"].lower()]
-        of_year = of == 4 and n > 1 and _QUARTERS.search(text[: match.start()][-_HEDGED:])
+        before = text[max(0, match.start() - _HEDGED) : match.start()]
+        of_year = of == 4 and n > 1 and _QUARTERS.search(before)
         if n < of and (match["n"] or of == 2) and (n, of) != (2, 4) and not of_year:
             yield _share(n / of, match), match.end()
 
@@ -263,14 +264,14 @@ def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
     """Ranges: "two to three", "2-3", "between 2 and 3"; "from 3 to 2" is two figures."""
     for match in _WORD_RANGE.finditer(text):
         low, high = count(match["low"]), count(match["high"])
-        between = _AND_RANGE.search(text[max(0, match.start() - 28) : match.start()])
+        between = _AND_RANGE.search(text[max(0, match.start() - _HEDGED) : match.start()])
         if low < high and (between or " and " not in match[0].lower()):
             unit = "%" if match["unit"] else ""
             yield Figure(low, high, unit, False, match[0].strip(), match.start()), match.end()
     for match in _RANGE.finditer(text):
         joined = match[0][match.end("numbera") - match.start() :]
         if re.search(r"\sand\s", joined) and not _AND_RANGE.search(
-            text[max(0, match.start() - 28) : match.start()]
+            text[max(0, match.start() - _HEDGED) : match.start()]
         ):
             continue
         if (figure := _range(match)) is not None:
