@@ -462,8 +462,9 @@ def test_doctor_names_the_fault_and_its_fix_mends_it(
 ) -> None:
     career.here("index", "build", str(folder))
     healthy = career.here("doctor", "--json")
-    # FAISS's BLAS may not know this processor, which is told as "search": below
-    faults = [c for c in healthy.json["checks"] if c["state"] != "ok" and c["name"] != "search"]
+    faults = [c for c in healthy.json["checks"] if c["state"] != "ok"]
+    # FAISS's BLAS may not know this processor: that has a test of its own
+    faults = [fault for fault in faults if "with kernels for" not in fault["detail"]]
     assert (healthy.code, faults) == (0, [])
     names = {check["name"] for check in healthy.json["checks"]}
     assert names >= {
