@@ -4,8 +4,8 @@ Everything displayed passes here first, and the evaluation judges with the same 
 places are compared exactly: one that the evidence does not give, or gives to something else, is a
 fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
 evidence together, and what can be counted (missing words and names) corrects it.
-docs/decisions/0008-support.md, 0014-eight-bits.md and 0016-figures-and-comparisons.md say how good
-it is.
+docs/decisions/0008-support.md, 0014-eight-bits.md, 0016-figures-and-comparisons.md and
+0017-relations.md say how good it is.
 """
 
 import hashlib
@@ -33,7 +33,8 @@ READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 _PLAIN = 0.9  # so sure by reading: "outpaces the market" compares too
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 5  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 6  # counted up when the rules judge otherwise: the report card is then to be made anew
+_LONG, _STEEP = 100, 3  # words of an evidence that is half long, and how fast it becomes so
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that oblige or take all: a claim may not be stronger than its evidence.
 _STRONGER = {
@@ -72,18 +73,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Signals:
-    """What the probability is made of."""
+    """What the probability is made of.
 
-    read: float  # log-odds by the cross-encoder
+    Of a long evidence the cross-encoder sees a part, and is to be trusted less: what it says counts
+    as said of a short one or of a long one, in shares that depend on the words of the evidence.
+    """
+
+    read_short: float  # log-odds by the cross-encoder, so far as the evidence is short
+    read_long: float  # the same, so far as it is long
     missing: float  # content words that the evidence does not hold
-    unnamed: float  # 1: a name that the evidence does not hold
+    unnamed: float  # 1: a name that the evidence does not hold, so far as it is long
     length: float  # log of its content words
-    evidence_length: float  # log of the evidence's words
+    long: float  # how long the evidence is, 0 to 1
 
 
-# Logistic regression on labelled pairs that taught the cross-encoder nothing: decisions 8 and 14.
-_BIAS = -1.411
-_WEIGHTS = Signals(read=0.369, missing=-0.217, unnamed=-0.596, length=1.208, evidence_length=-0.030)
+# Made by `python -m eval.fit_support`; decisions 8, 14 and 17.
+_BIAS = -0.973
+_WEIGHTS = Signals(
+    read_short=0.739, read_long=0.254, missing=-0.220, unnamed=-1.152, length=1.013, long=-0.271
+)
 
 
 class Support(NamedTuple):
@@ -229,12 +237,14 @@ class Comparison:
 
     def signals(self, read: float) -> Signals:
         """The signals, with the cross-encoder's log-odds `read`."""
+        long = _sigmoid(_STEEP * math.log((len(words(self._evidence)) + 1) / _LONG))
         return Signals(
-            read=read,
+            read_short=read * (1 - long),
+            read_long=read * long,
             missing=float(len(self._missing)),
-            unnamed=float(bool(self._absent_names)),
+            unnamed=bool(self._absent_names) * long,
             length=math.log(len(self.claimed) + 1),
-            evidence_length=math.log(len(words(self._evidence)) + 1),
+            long=long,
         )
 
     @cached_property

@@ -84,18 +84,18 @@ class Learner(nn.Module):
         scores: Tensor = (self.head(features) + own).squeeze(1)
         return scores - self.null
 
-    def parameters_by_rate(self) -> list[dict[str, object]]:
+    def parameters_by_rate(self, rate: float = 1.0) -> list[dict[str, object]]:
         """What learns, for the optimizer: the changes slowly, the head faster."""
         head = [*self.head.parameters(), self.null, self.scale]
         body = [p for change in self.changes.values() for p in (change.down, change.up)]
-        return [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
+        return [{"params": body, "lr": RATE * rate}, {"params": head, "lr": HEAD_RATE * rate}]
 
 
 class Schedule:
-    """AdamW with a warm-up and a linear decay over `steps` steps."""
+    """AdamW with a warm-up and a linear decay over `steps` steps, `rate` times the usual rates."""
 
-    def __init__(self, learner: Learner, steps: int) -> None:
-        self._groups = learner.parameters_by_rate()
+    def __init__(self, learner: Learner, steps: int, rate: float = 1.0) -> None:
+        self._groups = learner.parameters_by_rate(rate)
         self._optimizer = torch.optim.AdamW(self._groups, weight_decay=0.01)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer,
@@ -151,10 +151,10 @@ class Told:
         sys.stderr.write(f"epoch {self._epoch}, {what}: loss {mean:.4f}, {seconds:.0f} s\n")
 
 
-def seed() -> None:
+def seed(number: int = 0) -> None:
     """Make the next training the same on the same machine."""
-    random.seed(0)
-    torch.manual_seed(0)
+    random.seed(number)
+    torch.manual_seed(number)
 
 
 def mean_of(learners: Sequence[Learner]) -> Learner:

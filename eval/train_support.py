@@ -1,13 +1,15 @@
 """Makes the weights of the support model (`assistant/support.py`).
 
-    python -m eval.train_support --judge train.jsonl.gz
+    python -m eval.train_support --judge train.jsonl.gz [--on WEIGHTS]
 
 Learns from `eval/training/pairs/` (claims written by hand for passages of the documents there, true
 and subtly false, and twins of a true claim and a false one that differ in a word or two) and from
 labelled pairs of evidence and claim given with `--judge`, JSON lines of
 {"set", "group", "evidence", "claim", "label"}. Each epoch sees the pairs anew: evidence among other
 sentences, as in real use; true claims changed into false ones; true claims with the evidence of
-another. What is `held_back` is never learnt from: it measures.
+another. What is `held_back` is never learnt from: it measures. With `--on`, weights that know
+those pairs are taught on, with `eval/training/relations/` and a part of the others, and the mean of
+before and after is taken.
 """
 
 import argparse
@@ -31,11 +33,14 @@ from assistant.support import READ_WORDS, WEIGHTS
 from corpus.readable import readable
 from index.models import ModelStore
 
-from .learner import Learner, Schedule, Told, save, seed
+from .learner import Learner, Schedule, Told, load, mean_of, save, seed
 
 PAIRS = Path(__file__).parent / "training" / "pairs"
+RELATIONS = PAIRS.with_name("relations")
 RANK, MAX_TOKENS, FIRST_TOKENS = 24, 224, 72
 EPOCHS, OWN_TIMES, BATCH = 3, 2, 128  # OWN_TIMES: how often an epoch sees our own pairs
+# Taught on: rounds, rate (1: as from the beginning), seed; how many of each a round sees.
+ROUNDS, SLOWER, SEED, ALONE, TWINS, JUDGED = 2, 0.9, 5, 3500, 1000, 6000
 _PADDED, _CHANGED, _ELSEWHERE = 0.5, 0.35, 0.1  # shares of the pairs that are seen anew
 _WORDS, _TRIES = 130, 8  # of padded evidence, and to find what fits
 OWN = "career"
@@ -56,7 +61,10 @@ class Pair:
 
 
 def own_pairs(folder: Path = PAIRS) -> list[Pair]:
-    """The pairs written by hand; those of a document, or the twins of a passage, are a group."""
+    """The pairs written by hand; those of a document, or the twins of a passage, are a group.
+
+    In `RELATIONS`, all claims about a passage are one.
+    """
     pairs = []
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
@@ -64,7 +72,8 @@ def own_pairs(folder: Path = PAIRS) -> list[Pair]:
             evidence = f"{row['heading']}. {readable(row['evidence'])}"
             claims = [(c, 1, "true") for c in row.get("true", ())]
             claims += [(f["claim"], 0, f["kind"]) for f in row.get("false", ())]
-            pairs += [Pair(OWN, file.stem, evidence, *claim) for claim in claims]
+            group = row["id"] if folder == RELATIONS else file.stem
+            pairs += [Pair(OWN, group, evidence, *claim) for claim in claims]
             for twins in row.get("twins", ()):
                 name = f"{row['id']}: {twins['true']}"
                 pairs.append(Pair(OWN, row["id"], evidence, twins["true"], 1, "true", name))
@@ -90,21 +99,32 @@ def held_back(pair: Pair) -> bool:
 class Epochs:
     """The pairs of each epoch, made anew from the same ones."""
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        alone = [pair for pair in pairs if not pair.twins]
-        self._own: list[tuple[Pair, ...]] = [(p,) for p in alone if p.set == OWN]
-        self._own += _twins(pairs)
-        self._judged = [(pair,) for pair in alone if pair.set != OWN]
+    def __init__(self, pairs: Sequence[Pair], relations: Sequence[Pair] = ()) -> None:
+        self._alone = [(pair,) for pair in pairs if pair.set == OWN and not pair.twins]
+        self._twins = list(_twins(pairs))
+        self._judged = [(pair,) for pair in pairs if pair.set != OWN]
+        self._relations: list[tuple[Pair, ...]] = [(pair,) for pair in relations if not pair.twins]
+        self._relations += _twins(relations)
         self._evidence: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._names: dict[str, list[str]] = defaultdict(list)
-        for evidence, pair in {p.evidence: p for p in pairs}.items():
+        for evidence, pair in {p.evidence: p for p in (*pairs, *relations)}.items():
             self._evidence[pair.set].append((pair.group, evidence))
             self._evidence[f"{pair.set}/{pair.group}"].append((pair.group, evidence))
             self._names[pair.set] += _NAME.findall(pair.claim)
 
     def __call__(self) -> list[tuple[Pair, ...]]:
-        """One epoch, in random order."""
-        seen = [self._seen(pairs) for pairs in (*self._own * OWN_TIMES, *self._judged)]
+        """One epoch, in random order: all pairs or, beside relations, a part."""
+        shown: list[tuple[Pair, ...]]
+        if self._relations:
+            shown = [
+                *random.sample(self._alone, ALONE),
+                *random.sample(self._twins, TWINS),
+                *random.sample(self._judged, JUDGED),
+                *self._relations,
+            ]
+        else:
+            shown = [*(*self._alone, *self._twins) * OWN_TIMES, *self._judged]
+        seen = [self._seen(pairs) for pairs in shown]
         random.shuffle(seen)
         return seen
 
@@ -222,15 +242,36 @@ def _twins(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, ...]]:
 def train(pairs: Sequence[Pair], models: ModelStore, epochs: int) -> Learner:
     """A learner that saw the `pairs` for so many `epochs`."""
     seed()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     learner = Learner(models, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
+    return _taught(learner, Epochs(_to_teach(pairs)), epochs)
+
+
+def train_on(weights: Path, pairs: Sequence[Pair], models: ModelStore) -> Learner:
+    """The mean of `weights` and of what they become by the relations and a part of the `pairs`."""
+    seed(SEED)
+    make = Epochs(_to_teach(pairs), _to_teach(own_pairs(RELATIONS)))
+    after = _taught(_loaded(weights, models), make, ROUNDS, SLOWER)
+    return mean_of([_loaded(weights, models), after])
+
+
+def _loaded(weights: Path, models: ModelStore) -> Learner:
+    learner = Learner(models, rank=RANK, max_tokens=MAX_TOKENS, first_tokens=FIRST_TOKENS)
+    load(learner, weights)
+    return learner
+
+
+def _to_teach(pairs: Sequence[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if not held_back(pair)]
+
+
+def _taught(learner: Learner, make: Epochs, epochs: int, rate: float = 1.0) -> Learner:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     learner.in_half().to(device).train()
-    make = Epochs([pair for pair in pairs if not held_back(pair)])
     schedule: Schedule | None = None
     for epoch in range(1, epochs + 1):
         told = Told(f"{epoch} of {epochs}")
         batches = list(_batches(make()))
-        schedule = schedule or Schedule(learner, epochs * len(batches))
+        schedule = schedule or Schedule(learner, epochs * len(batches), rate)
         for batch in batches:
             scores = learner.score([(p.claim, p.evidence) for p in batch])
             wanted = torch.tensor([float(p.label) for p in batch], device=device)
@@ -257,20 +298,26 @@ def main() -> None:
     """Train and write the weights."""
     parser = argparse.ArgumentParser(description="Train the support model.")
     parser.add_argument("--judge", type=Path, required=True, help="labelled pairs, JSON lines")
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--on", type=Path, metavar="WEIGHTS", help="teach these on")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="from the beginning")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
     pairs = [*own_pairs(), *judge_pairs(given.judge)]
     sys.stderr.write(f"{len(pairs)} pairs\n")
-    learner = train(pairs, ModelStore(), given.epochs)
-    data = b"".join(file.read_bytes() for file in sorted(PAIRS.glob("*.jsonl")))
-    card = {
-        "base": BASE,
-        "pairs": hashlib.sha256(data).hexdigest(),
-        "judge": hashlib.sha256(given.judge.read_bytes()).hexdigest(),
-        "epochs": str(given.epochs),
-    }
+    models = ModelStore()
+    card = {"base": BASE, "pairs": _hash(PAIRS), "judge": _hash(given.judge)}
+    if given.on:
+        learner = train_on(given.on, pairs, models)
+        card |= {"on": _hash(given.on), "relations": _hash(RELATIONS), "epochs": str(ROUNDS)}
+    else:
+        learner = train(pairs, models, given.epochs)
+        card["epochs"] = str(given.epochs)
     save(learner, given.out, card)
+
+
+def _hash(path: Path) -> str:
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 if __name__ == "__main__":
