@@ -57,6 +57,19 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("at least 3 to 5 years", "3-5+ years"),
         ("$10,000 to $50,000", "from $10,000 to $50,000"),
         ("24 months of leave", "two years of leave"),
+        ("Before the rise, 38 percent did.", "It has risen from 38 to 57 percent since 2020."),
+        ("The offer moved from $125K to $133.5K.", "Data scientist: $125,000, $133,500"),
+        ("94 against 88 per cent", "88 per cent in evening classes and 94 per cent in bootcamps"),
+        (
+            "Medicine is behind, at 15 percent against 22.",
+            "vehicles 22 percent, medicine 15 percent",
+        ),
+        ("They go through three teams.", "They move through three teams in eighteen months."),
+        ("About 10 percent of seniors do.", "About one senior engineer in ten does."),
+        ("The 50-million-dollar ceiling applies.", "The ceiling is 50 million dollars."),
+        ("It takes no fewer than five years.", "It takes 5-10 years."),
+        ("They visit two times a month.", "They visit twice a month."),
+        ("Over the next ten years it grows.", "It grows over the coming decade."),
         ("within 24 hours", "within a day"),
         ("in the sixth week", "one week in six"),
         ("from the fourth year", "18 days in the first year and 23 from the fourth"),
@@ -100,6 +113,12 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
     [
         ("bonuses of 20%", "bonuses of 10-20%"),  # one end of a range is not the value
         ("$130,000", "$130,802"),  # rounding must be said
+        ("It has risen from 57 to 38 percent.", "It has risen from 38 to 57 percent."),
+        ("It fell from 57 to 38 percent.", "It rose from 38 to 57 percent."),
+        ("Pay ranges from 38 to 57 percent.", "It has risen from 38 to 57 percent."),
+        ("By then 45 percent did.", "It has risen from 38 to 57 percent."),
+        ("It takes no fewer than ten years.", "It takes 5-10 years."),
+        ("The 15-million-dollar ceiling applies.", "The ceiling is 50 million dollars."),
         ("20%", "20 people"),
         ("It has four branches.", "It has three branches."),
         ("There are three levels of pay.", "Pay has four bands."),
