@@ -120,9 +120,9 @@ def _alike(claimed: Figure, other: Figure) -> bool:
     if claimed.unit != other.unit and {claimed.unit, other.unit} & {"%", "th"}:
         return False
     years = [not f.unit and 1900 <= f.low <= 2100 for f in (claimed, other)]
-    if years[0] != years[1]:
+    if years[0] != years[1] or bool(claimed.seconds) != bool(other.seconds):
         return False
-    small, large = sorted((abs(claimed.high), abs(other.high)))
+    small, large = sorted(abs(f.high) * (f.seconds or 1) for f in (claimed, other))
     return claimed.unit == other.unit == "%" or large <= 20 * max(small, 1)
 
 
