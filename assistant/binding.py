@@ -122,7 +122,7 @@ def _alike(claimed: Figure, other: Figure) -> bool:
     years = [not f.unit and 1900 <= f.low <= 2100 for f in (claimed, other)]
     if years[0] != years[1] or bool(claimed.seconds) != bool(other.seconds):
         return False
-    small, large = sorted(abs(f.high) * (f.seconds or 1) for f in (claimed, other))
+    small, large = sorted((abs(claimed.high), abs(other.high)))
     return claimed.unit == other.unit == "%" or large <= 20 * max(small, 1)
 
 

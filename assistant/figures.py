@@ -7,7 +7,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 SCALES = {
     "k": 1e3,
@@ -79,20 +78,12 @@ _MONEY = r"(?P<money{0}>us\$|usd\s?|eur\s?|gbp\s?|chf\s?|inr\s?|[$€£¥₹])?"
 _NUMBER = r"(?P<number{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 _UNIT = (
     r"(?P<plus{0}>\+)?(?P<unit{0}>\s?%|\s?percent\b|\s?per\s?cent\b|\s?percentage points\b|"
-    r"[\s-]?(?:us\s)?dollars?\b|\s?usd\b|[\s-]?euros?\b|\s?eur\b|[\s-]?pounds?\b|\s?gbp\b|"
+    r"[\s-]?(?:us\s)?dollars?\b|\s?usd\b|[\s-]?euros?\b|\s?eur\b|\s?pounds?\b|\s?gbp\b|"
     r"\s?(?:swiss\s)?francs?\b|\s?chf\b|\s?yen\b|\s?jpy\b|\s?rupees?\b|\s?inr\b)?"
 )
 _ONE = _MONEY + _NUMBER + _SCALE + _UNIT
 _RANGE = re.compile(
     rf"(?<![\w.]){_ONE.format('a')}(?:{_DASH}|\s+to\s+|\s+and\s+|\s+through\s+){_ONE.format('b')}",
-    re.IGNORECASE,
-)
-_AGAINST = re.compile(  # "94 against 88 per cent": one unit for both
-    rf"(?<![\w.]){_ONE.format('a')}\s+(?:against|versus|vs\.?)\s+{_ONE.format('b')}", re.IGNORECASE
-)
-_CHANGED = re.compile(  # "has risen from 38 to 57 percent": two values, no range
-    r"\b(?:rose|risen|grew|grown|climbed|jumped|increased|doubled|went|gone|moved|raised|widened|"
-    r"improved)\b[^.;:]*\bfrom\s+$",
     re.IGNORECASE,
 )
 _SINGLE = re.compile(
@@ -112,8 +103,7 @@ _WORD_RANGE = re.compile(
 # Shares: "one in four", "3 out of 10", "three employers in five", "a quarter of", "two thirds".
 COUNT = rf"(?:\d+|{_SPELLED})"
 _ONE_OF = re.compile(
-    rf"\b(?P<n>{COUNT})(?:\s+\w+|(?<=\bone)\s+\w+\s+\w+)?\s+(?:in|out\s+of|of\s+every)(?:\s+every)?\s+"
-    rf"(?P<of>{COUNT})\b(?!\s*%|[\s-]+(?:second|minute|hour|day|week|month|year|decade)s?\b)",
+    rf"\b(?P<n>{COUNT})(?:\s+\w+)?\s+(?:in|out\s+of|of\s+every)(?:\s+every)?\s+(?P<of>{COUNT})\b(?!\s*%)",
     re.IGNORECASE,
 )
 _PART_OF = re.compile(  # "three quarters" is a share wherever it stands
@@ -274,8 +264,6 @@ def _shares(text: str) -> Iterator[tuple[Figure, int]]:
 
 def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
     """Ranges: "two to three", "2-3", "between 2 and 3"; "from 3 to 2" is two figures."""
-    for match in _AGAINST.finditer(text):
-        yield from _two(match)
     for match in _WORD_RANGE.finditer(text):
         low, high = count(match["low"]), count(match["high"])
         between = _AND_RANGE.search(text[max(0, match.start() - _HEDGED) : match.start()])
@@ -288,10 +276,10 @@ def _ranges(text: str) -> Iterator[tuple[Figure, int]]:
             text[max(0, match.start() - _HEDGED) : match.start()]
         ):
             continue
-        if (change := _change(match)) is not None:
-            yield from change
-        elif (figure := _range(match)) is not None:
+        if (figure := _range(match)) is not None:
             yield figure, match.end()
+        elif (fall := _fall(match)) is not None:
+            yield from fall
 
 
 def _range(match: re.Match[str]) -> Figure | None:
@@ -316,48 +304,17 @@ def _range(match: re.Match[str]) -> Figure | None:
     return Figure(low, high, unit, opened, match[0].strip(), match.start())
 
 
-class Change(NamedTuple):
-    """What was one value and became another."""
-
-    before: float
-    after: float
-    unit: str
-
-
-def changes(text: str) -> set[Change]:
-    """The changes that `text` tells: "fell from 23 to 6 percent"."""
-    found = set()
-    for match in _RANGE.finditer(text):
-        if (change := _change(match)) is not None:
-            (before, _), (after, _) = change
-            found.add(Change(before.low, after.low, before.unit))
-    return found
-
-
-def _change(match: re.Match[str]) -> Iterator[tuple[Figure, int]] | None:
-    """Both values of "from 23 to 6 percent", and of "rose from 6 to 23 percent"."""
-    if not (_unit(match, "a") or _unit(match, "b")) or _is_year(match, "a"):
+def _fall(match: re.Match[str]) -> tuple[tuple[Figure, int], tuple[Figure, int]] | None:
+    """Both values of "from 23 to 6 percent", which share the unit."""
+    unit = _unit(match, "b")
+    if not unit or _unit(match, "a") not in ("", unit) or _value(match, "a") <= _value(match, "b"):
         return None
-    before = match.string[max(0, match.start() - _HEDGED) : match.start()]
+    first, second = match.start("numbera"), match.start("numberb")
     a, b = _value(match, "a"), _value(match, "b")
-    falls = a > b and _unit(match, "b") and _unit(match, "a") in ("", _unit(match, "b"))
-    rises = a < b and _CHANGED.search(before) and _range(match) is not None
-    return _two(match) if falls or rises else None
-
-
-def _two(match: re.Match[str]) -> Iterator[tuple[Figure, int]]:
-    """Both values of a pair that shares the unit; none where the units differ."""
-    units = {unit for name in "ab" if (unit := _unit(match, name))}
-    if len(units) != 1:
-        return
-    (unit,) = units
-    for name in "ab":
-        start = (
-            match.start(f"money{name}") if match[f"money{name}"] else match.start(f"number{name}")
-        )
-        end = max(match.end(f"{part}{name}") for part in ("number", "scale", "unit"))
-        value = _value(match, name)
-        yield Figure(value, value, unit, False, match.string[start:end].strip(), start), end
+    return (
+        (Figure(a, a, unit, False, match["numbera"], first), match.end("numbera")),
+        (Figure(b, b, unit, False, match[0][second - match.start() :], second), match.end()),
+    )
 
 
 def count(word: str) -> float:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from assistant.binding import misplaced_figure
 from assistant.figure_check import missing_figures
 from assistant.figures import figures
 
@@ -57,19 +58,8 @@ def test_quarters_of_a_year_are_no_shares() -> None:
         ("at least 3 to 5 years", "3-5+ years"),
         ("$10,000 to $50,000", "from $10,000 to $50,000"),
         ("24 months of leave", "two years of leave"),
-        ("Before the rise, 38 percent did.", "It has risen from 38 to 57 percent since 2020."),
-        ("The offer moved from $125K to $133.5K.", "Data scientist: $125,000, $133,500"),
-        ("94 against 88 per cent", "88 per cent in evening classes and 94 per cent in bootcamps"),
-        (
-            "Medicine is behind, at 15 percent against 22.",
-            "vehicles 22 percent, medicine 15 percent",
-        ),
-        ("They go through three teams.", "They move through three teams in eighteen months."),
-        ("About 10 percent of seniors do.", "About one senior engineer in ten does."),
         ("The 50-million-dollar ceiling applies.", "The ceiling is 50 million dollars."),
         ("It takes no fewer than five years.", "It takes 5-10 years."),
-        ("They visit two times a month.", "They visit twice a month."),
-        ("Over the next ten years it grows.", "It grows over the coming decade."),
         ("within 24 hours", "within a day"),
         ("in the sixth week", "one week in six"),
         ("from the fourth year", "18 days in the first year and 23 from the fourth"),
@@ -113,12 +103,11 @@ def test_a_figure_in_other_writing_is_found(claim: str, evidence: str) -> None:
     [
         ("bonuses of 20%", "bonuses of 10-20%"),  # one end of a range is not the value
         ("$130,000", "$130,802"),  # rounding must be said
-        ("It has risen from 57 to 38 percent.", "It has risen from 38 to 57 percent."),
-        ("It fell from 57 to 38 percent.", "It rose from 38 to 57 percent."),
-        ("Pay ranges from 38 to 57 percent.", "It has risen from 38 to 57 percent."),
-        ("By then 45 percent did.", "It has risen from 38 to 57 percent."),
-        ("It takes no fewer than ten years.", "It takes 5-10 years."),
         ("The 15-million-dollar ceiling applies.", "The ceiling is 50 million dollars."),
+        ("It takes no fewer than ten years.", "It takes 5-10 years."),
+        ("She had five jobs in two years.", "She had two jobs in five years."),
+        ("Adoption fell to 38 percent.", "Adoption has risen from 38 to 57 percent."),
+        ("The pay is now $80,000.", "The pay was raised from $80,000 to $95,000."),
         ("20%", "20 people"),
         ("It has four branches.", "It has three branches."),
         ("There are three levels of pay.", "Pay has four bands."),
@@ -200,3 +189,12 @@ def test_one_end_of_a_range_is_the_end_that_it_is_said_to_be(
     claim: str, missing: list[str]
 ) -> None:
     assert missing_figures(claim, "A senior role requires 5-10 years.") == missing
+
+
+def test_a_number_of_years_is_no_rival_of_a_number_of_branches() -> None:
+    evidence = (
+        "School leavers join a trainee scheme of two years that combines branch work and school.\n"
+        "Trainees rotate through three branches near their home, and leads run four offices."
+    )
+    assert not misplaced_figure("Trainees work in three branches near home.", evidence)
+    assert misplaced_figure("Leads run three offices.", evidence)
