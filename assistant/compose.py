@@ -22,11 +22,13 @@ class Composer:
         self.sentences: list[Sentence] = []
         self.citations: list[Citation] = []
 
-    def add_supported(self, text: str, passage: Passage, span: range, support: float) -> Sentence:
-        """Display a sentence of the model that the quote `span` of `passage` bears out."""
-        citation = self._cite(passage, span)
-        written = f"{_FINAL.sub('', text)} [{citation.mark}]."
-        return self._append(written, " ", (citation.mark,), "supported", support, "model")
+    def add_supported(
+        self, text: str, quotes: Sequence[tuple[Passage, range]], support: float
+    ) -> Sentence:
+        """Display a sentence of the model that the `quotes`, spans of passages, bear out."""
+        marks = tuple(self._cite(passage, span).mark for passage, span in quotes)
+        written = f"{_FINAL.sub('', text)} {''.join(f'[{mark}]' for mark in marks)}."
+        return self._append(written, " ", marks, "supported", support, "model")
 
     def add_quote(self, passage: Passage, span: range) -> Sentence:
         """Display the exact words of `span`; Markdown marks are undone, lists stay lists."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import UsageError
 from corpus.paths import SHIPPED_DOCUMENTS
-from corpus.readable import readable
 from corpus.sections import Span, sentence_ranges
 from index import build as index_build
 from index import generations, store
@@ -27,15 +26,16 @@ from .answer import ABSTENTION, ABSTENTION_LANGUAGE, Answer, Event, Nearest
 from .compose import Composer, quote_ranges
 from .confidence import confidence, is_foreign, signals
 from .conversation import Turn, standalone
+from .draft_rules import Fact, cleaned, empty_reason, marked_parts, marks_of, stricter
 from .evidence import Passage, Ranked, Ranker
 from .figure_check import missing_figures
 from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
 from .reranker import Reranker
-from .settings import Settings, load_settings
+from .settings import DEFAULT_LLM, Settings, load_settings
 from .support import SupportCheck, Verdict
-from .words import content_stems, in_dictionary, words
+from .words import content_stems, in_dictionary
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -43,60 +43,10 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _QUOTED, _CLOSE = 3, 7.0  # so many passages, and how far behind the best one they may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
-_SURE = 0.98  # by reading: a small model's sentence must be better than just probable
-_HEDGES = frozenset(
-    "almost approximately around could estimated generally likely mainly may might mostly normally "
-    "often roughly sometimes tend tends typically usually".split()
-)
+# How sure reading must be of a sentence of the LLM: the default one errs often.
+_CERTAINTY, _CERTAINTY_OF_DEFAULT = 0.9, 0.98
 _NOTED = 150  # characters of a part that nothing answers
-_COVERED_NEW = 0.7  # of its words that the question does not hold, the quote must hold so many
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
-_ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence begins
-    r",(?!\d)(?P<between>(?:[^,;:]+,)*?[^,;:]*?),?\s(?:and|or)\s+(?P<last>[^,;:.]+)"
-)
-_ITEM_WORDS = 4  # of a longer one, nobody knows that it is an item
-_REPEATED = re.compile(r"\b(\w{3,}(?:[ -]\w+){1,2}),? (?:and|or) \1\b(?![-\w]| \w)", re.IGNORECASE)
-_MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
-_PREAMBLE = re.compile(
-    r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
-    r"(?:according to|based on) (?:the )?(?:facts?|sources?|provided facts?|numbered facts?),?)\s*",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class _Fact:
-    """A quote that the prompt numbers and that sentences are checked against."""
-
-    passage: Passage
-    quoted: range
-
-    @property
-    def items(self) -> list[str]:
-        """The list items or rows that it holds."""
-        held = [s for s in self.passage.spans if s.kind != "sentence" and s.start in self.quoted]
-        return [self.passage.span_text(span) for span in held]
-
-    @property
-    def words(self) -> str:
-        """The quote as people read it."""
-        return readable(self.passage.text[self.quoted.start : self.quoted.stop])
-
-    @property
-    def prompt(self) -> str:
-        """The quote on one line, with the last heading where its lead-in does not say it."""
-        line = "; ".join(part.strip(" -") for part in self.words.split("\n") if part.strip(" -"))
-        line = line.replace(":; ", ": ")
-        introduced = self.passage.intro and self.quoted.start == self.passage.start
-        if introduced:
-            return line
-        asked = f"{self.passage.intro_text} " if self.passage.head else ""
-        return f"{self.passage.section[-1]}: {asked}{line}"
-
-    @property
-    def evidence(self) -> str:
-        """What a sentence that cites it is checked against: the headings and the quote."""
-        return f"{self.passage.heading}. {self.words}"
 
 
 @dataclass(frozen=True)
@@ -155,6 +105,8 @@ class Assistant:
         self._reranker = reranker
         self._check = check
         self._llm = llm
+        given = settings.draft_certainty
+        self._certainty = _CERTAINTY if given is None else given
         self._cache = CachedEmbedder(embedder)
         self._ranker = Ranker(index, self._cache.embed, reranker)
 
@@ -181,6 +133,8 @@ class Assistant:
         reader = Reranker.open(models)
         check = SupportCheck.open(models, settings.support, settings.device)
         wanted = llm if llm is not None else settings.llm
+        if settings.draft_certainty is None and str(wanted).endswith(DEFAULT_LLM):
+            settings = settings.model_copy(update={"draft_certainty": _CERTAINTY_OF_DEFAULT})
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
         return cls(opened, embedder, reader, check, model, settings)
 
@@ -351,13 +305,13 @@ class Assistant:
                 clock.mark("first_sentence")
                 yield self._ready(sentence, composer)
 
-    def _facts(self, units: Sequence[_Unit]) -> tuple[list[_Fact], list[str]]:
+    def _facts(self, units: Sequence[_Unit]) -> tuple[list[Fact], list[str]]:
         """The quotes that the prompt numbers, as many as the budget of the LLM's tokens allows."""
-        offered = [_Fact(u.passage, q) for u in units for q in quote_ranges(u.passage, u.spans)]
+        offered = [Fact(u.passage, q) for u in units for q in quote_ranges(u.passage, u.spans)]
         left = self.settings.evidence_tokens
         if self._cost("\n".join(fact.prompt for fact in offered), len(offered)) <= left:
             return offered, []  # asked once: each count takes a request
-        facts: list[_Fact] = []
+        facts: list[Fact] = []
         omitted = 0
         for fact in offered:
             cost = self._cost(fact.prompt)
@@ -373,7 +327,7 @@ class Assistant:
         """The tokens that `text`, so many facts, takes in the prompt with their numbers."""
         return self._llm.count_tokens(text) + 6 * facts
 
-    def _draft(self, question: str, facts: Sequence[_Fact]) -> Generator[str, None, None]:
+    def _draft(self, question: str, facts: Sequence[Fact]) -> Generator[str, None, None]:
         """The sentences of the LLM's draft, each as soon as it is finished."""
         if not facts:
             return
@@ -385,29 +339,39 @@ class Assistant:
             pieces.close()
 
     def _place(
-        self, text: str, facts: Sequence[_Fact], composer: Composer, question: str
+        self, text: str, facts: Sequence[Fact], composer: Composer, question: str
     ) -> record.Sentence | record.Dropped:
-        """The sentence with the fact that supports it best, or why none does."""
-        marked = [int(n) - 1 for n in _MARK.findall(text)]
-        plain = _clean(text)
-        if reason := _empty_reason(plain, question, composer.text):
+        """The sentence with the fact that supports it best, or why none does.
+
+        When none bears out all of it, each of its parts may be by the fact that it marks.
+        """
+        marked = marks_of(text)
+        plain = cleaned(text)
+        if reason := empty_reason(plain, question, composer.text):
             return record.Dropped(text, reason)
         order = sorted(range(len(facts)), key=lambda n: (n not in marked, n))
-        judged = self._check.judge_all([(plain, facts[n].evidence) for n in order])
+        best, verdict = self._best(plain, question, facts, order)
+        found = [(best, verdict)]
+        if not verdict.supported:
+            found = [self._best(part, question, facts, own) for part, own in marked_parts(text)]
+        if not found or not all(v.supported for _, v in found):
+            return record.Dropped(text, verdict.reason)
+        cited = [facts[n] for n in dict.fromkeys(n for n, _ in found)]
+        support = min(v.support for _, v in found)
+        return composer.add_supported(plain, [(f.passage, f.quoted) for f in cited], support)
+
+    def _best(
+        self, plain: str, question: str, facts: Sequence[Fact], tried: Sequence[int]
+    ) -> tuple[int, Verdict]:
+        """Which of the facts that are `tried` bears the sentence out best."""
+        known = [n for n in tried if n < len(facts)] or [0]
+        judged = self._check.judge_all([(plain, facts[n].evidence) for n in known])
         verdicts = [
-            _strict(plain, question, facts[n], v) for n, v in zip(order, judged, strict=True)
+            stricter(plain, question, facts, facts[n], verdict, self._certainty)
+            for n, verdict in zip(known, judged, strict=True)
         ]
-        passed = [
-            (v.support, -at, n)
-            for at, (n, v) in enumerate(zip(order, verdicts, strict=True))
-            if v.supported and not _mixes(plain, facts, facts[n])
-        ]
-        if not passed:
-            mixed = any(v.supported for v in verdicts)
-            reason = "it mixes what two texts say" if mixed else verdicts[0].reason
-            return record.Dropped(text, reason)
-        support, _, best = max(passed)
-        return composer.add_supported(plain, facts[best].passage, facts[best].quoted, support)
+        best = max(range(len(known)), key=lambda i: (verdicts[i].supported, verdicts[i].support))
+        return known[best], verdicts[best]
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
         """Whether the text shown already says what `unit` would add."""
@@ -500,69 +464,8 @@ def _sentences(pieces: Iterator[str]) -> Iterator[str]:
         yield text.strip()
 
 
-def _strict(plain: str, question: str, fact: _Fact, verdict: Verdict) -> Verdict:
-    """`verdict`, but what the quote says better, or whole, gives way to its exact words."""
-    if not verdict.supported:
-        return verdict
-    if _HEDGES & set(words(fact.words)) and not _HEDGES & set(words(plain)):
-        return replace(verdict, reason="it leaves out that the cited text hedges")
-    said, given = set(content_stems(plain)), set(content_stems(fact.evidence))
-    added = said - set(content_stems(question))
-    if verdict.read < _SURE or len(added & given) < _COVERED_NEW * len(added):
-        return replace(verdict, reason="the cited text says it more exactly")
-    if any(not set(content_stems(item)) <= given for item in _listed(plain)):
-        return replace(verdict, reason="it lists what the cited text does not")
-    items = [set(content_stems(item)) for item in fact.items]
-    if len(items) > 1 and any(len(item & said) * 2 < len(item) for item in items):
-        return replace(verdict, reason="it leaves out items of the list that it cites")
-    return verdict
-
-
-def _listed(plain: str) -> list[str]:
-    """What stands between the first comma and the "and" of an enumeration, and after it."""
-    match = _ENUMERATION.search(plain)
-    items = [*match["between"].split(","), match["last"]] if match else []
-    return items if all(len(item.split()) <= _ITEM_WORDS for item in items) else []
-
-
 def _asked(part: str) -> str:
     """The last sentence of a part, cut to what a note has room for."""
     first, last = sentence_ranges(part)[-1]
     asked = part[first:last]
     return asked if len(asked) <= _NOTED else f"{asked[:_NOTED].rstrip()}…"
-
-
-def _mixes(plain: str, facts: Sequence[_Fact], cited: _Fact) -> bool:
-    """Whether `plain` says a word that another fact holds and the cited one does not.
-
-    A small model gives the annual bonus the figure of the sign-on bonus. Some true sentences go
-    too; their quotes are shown in their place.
-    """
-    strange = _apart(plain) - _apart(cited.evidence)
-    return any(strange & _apart(fact.evidence) for fact in facts if fact is not cited)
-
-
-def _apart(text: str) -> set[str]:
-    """The stems of `text` but its numbers, those of joined words one by one."""
-    return {stem for stem in content_stems(text.replace("-", " ")) if stem.isalpha()}
-
-
-def _clean(text: str) -> str:
-    """A drafted sentence without marks and preambles, beginning with a capital."""
-    plain = _MARK.sub("", _PREAMBLE.sub("", text.strip())).strip(" -*#>")
-    plain = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(plain.split()))
-    return plain[:1].upper() + plain[1:]
-
-
-def _empty_reason(plain: str, question: str, shown: str) -> str:
-    """Why a sentence would tell nothing new; empty when it would."""
-    stated = set(content_stems(plain))
-    if not stated or plain.endswith((":", "?")):
-        return "it states nothing"
-    if _REPEATED.search(plain):
-        return "it says the same thing twice"
-    if stated <= set(content_stems(question)):
-        return "it only repeats the question"
-    if stated <= set(content_stems(shown)):
-        return "it repeats what was said"
-    return ""

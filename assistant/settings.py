@@ -14,13 +14,15 @@ from pydantic_settings import (
 from corpus.errors import UsageError
 from corpus.paths import config_file
 
+DEFAULT_LLM = "smollm2-135m-instruct"
+
 
 class Settings(BaseSettings):
     """Every switch of the product, with its default."""
 
     model_config = SettingsConfigDict(env_prefix="CAREER_", extra="forbid", frozen=True)
 
-    llm: str = "smollm2-135m-instruct"
+    llm: str = DEFAULT_LLM
     """A catalogue name, a GGUF file, a folder or hub id for transformers, or an http(s) URL."""
     llm_name: str = ""
     """The model to ask for at an http(s) URL; empty: the first that the server lists."""
@@ -52,6 +54,10 @@ class Settings(BaseSettings):
     """The context that the embedded llama.cpp allots to one answer."""
     abstain_below: float = Field(0.5, ge=0.0, le=1.0)
     """Abstain when the confidence that the documents answer is lower; higher abstains more."""
+
+    draft_certainty: float | None = Field(None, ge=0.0, le=1.0)
+    """How sure reading must be of a sentence of the LLM, else a quote stands in its place. Unset:
+    0.98 for the default model, which errs often, and 0.9 for others."""
 
     @classmethod
     def settings_customise_sources(

@@ -33,9 +33,16 @@ READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 _PLAIN = 0.9  # so sure by reading: "outpaces the market" compares too
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 6  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 7  # counted up when the rules judge otherwise: the report card is then to be made anew
 _LONG, _STEEP = 100, 3  # words of an evidence that is half long, and how fast it becomes so
 _NEAR_WORDS = 40  # where a denial or a direction would stand
+# Words that join a sentence to what was asked or said before; no evidence holds them.
+_OPENING = re.compile(
+    r"^(?:(?:yes|no|however|in addition|additionally|moreover|furthermore|also|besides|in fact|"
+    r"overall|finally),\s+)+",
+    re.IGNORECASE,
+)
+_TOO = re.compile(r",?\s+(?:as well|too)(?=[.,;!]|$)|(?<=\w)\s+also(?=\s)", re.IGNORECASE)
 # Words that oblige or take all: a claim may not be stronger than its evidence.
 _STRONGER = {
     "all": ("all", "every", "each", "entire", "whole", "always"),
@@ -84,13 +91,20 @@ class Signals:
     missing: float  # content words that the evidence does not hold
     unnamed: float  # 1: a name that the evidence does not hold, so far as it is long
     length: float  # log of its content words
-    long: float  # how long the evidence is, 0 to 1
+    evidence: float  # log of the words of the evidence
+    held: float  # the share of its content words that the evidence holds, so far as it is long
 
 
 # Made by `python -m eval.fit_support`; decisions 8, 14 and 17.
-_BIAS = -0.973
+_BIAS = 0.170
 _WEIGHTS = Signals(
-    read_short=0.739, read_long=0.254, missing=-0.220, unnamed=-1.152, length=1.013, long=-0.271
+    read_short=0.853,
+    read_long=0.149,
+    missing=-0.163,
+    unnamed=-0.930,
+    length=1.062,
+    evidence=-0.424,
+    held=1.019,
 )
 
 
@@ -132,7 +146,7 @@ class SupportCheck:
         return cls(HubModel.open(name, models, device))
 
     def judge(self, sentence: str, evidence: str) -> Verdict:
-        """Whether `evidence` (a quote with the headings above it) bears out all of `sentence`."""
+        """Whether `evidence` (a quote below its title and headings) bears out all of `sentence`."""
         return self.judge_all([(sentence, evidence)])[0]
 
     def judge_all(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
@@ -189,9 +203,9 @@ class Comparison:
     """A sentence beside its evidence: what can be counted."""
 
     def __init__(self, sentence: str, evidence: str) -> None:
-        self._sentence = sentence
+        self._sentence = _by_itself(sentence)
         self._evidence = evidence
-        self.claimed = content_stems(sentence)
+        self.claimed = content_stems(self._sentence)
 
     def read(self, most: int) -> tuple[str, str]:
         """The sentence and what a model reads of the evidence, `most` words of it."""
@@ -237,14 +251,16 @@ class Comparison:
 
     def signals(self, read: float) -> Signals:
         """The signals, with the cross-encoder's log-odds `read`."""
-        long = _sigmoid(_STEEP * math.log((len(words(self._evidence)) + 1) / _LONG))
+        count = len(words(self._evidence))
+        long = _sigmoid(_STEEP * math.log((count + 1) / _LONG))
         return Signals(
             read_short=read * (1 - long),
             read_long=read * long,
             missing=float(len(self._missing)),
             unnamed=bool(self._absent_names) * long,
             length=math.log(len(self.claimed) + 1),
-            long=long,
+            evidence=math.log(count + 1),
+            held=(1 - len(self._missing) / max(1, len(self.claimed))) * long,
         )
 
     @cached_property
@@ -282,6 +298,12 @@ class Comparison:
     def _as_written(self) -> list[str]:
         missing = set(self._missing) - _written(self._sentence)
         return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
+
+
+def _by_itself(sentence: str) -> str:
+    """The sentence without what joins it to others: "Yes, she must also pass a test"."""
+    bare = _TOO.sub("", _OPENING.sub("", sentence))
+    return bare[:1].upper() + bare[1:]
 
 
 def _written(text: str) -> set[str]:

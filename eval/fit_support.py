@@ -3,9 +3,10 @@
     python -m eval.fit_support --judge calibrate.jsonl.gz
 
 Logistic regression on pairs that taught the cross-encoder nothing: the sets of `--judge`, and our
-own that are held back. Each set weighs the same, and in it both labels. Prints what to write into
-`assistant/support.py`, and for each set the balanced accuracy of the whole check when its pairs are
-judged by weights that were fitted without those of their group (ten-fold).
+own that are held back. Each set weighs as many pairs as it has, and in it both labels the same.
+Prints what to write into `assistant/support.py`, and for each set the balanced accuracy of the
+whole check when its pairs are judged by weights that were fitted without those of their group
+(ten-fold).
 """
 
 import argparse
@@ -58,9 +59,10 @@ def main() -> None:
     sets = np.array([pair.set for pair in pairs])
     weights = np.zeros(len(pairs))
     for name in set(sets):
+        own = sets == name
         for label in (0, 1):
-            alike = (sets == name) & (y == label)
-            weights[alike] = 1000 / alike.sum()
+            alike = own & (y == label)
+            weights[alike] = own.sum() / 2 / alike.sum()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=3000))
     fitting = {"logisticregression__sample_weight": weights}
     said = cross_val_predict(

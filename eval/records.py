@@ -35,16 +35,18 @@ TIMINGS_FILE = "timings.json"
 
 @dataclass(frozen=True)
 class Context:
-    """A text that the answer could rest on, and the headings above it."""
+    """A text that the answer could rest on, and the title and the headings above it."""
 
     text: str
     source: str = ""
     section: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def read(self) -> str:
-        """What the judge reads: the headings and the text, as the chat's check does."""
-        return f"{' > '.join(self.section)}.\n{self.text}" if self.section else self.text
+        """What the judge reads: title, headings and text, as the chat's check does."""
+        above = " > ".join(dict.fromkeys(filter(None, (self.title, *self.section))))
+        return f"{above}.\n{self.text}" if above else self.text
 
 
 @dataclass(frozen=True)

@@ -278,16 +278,19 @@ def _contexts(assistant: Assistant, answer: Answer) -> tuple[Context, ...]:
         for c in answer.citations
         if not any(h.source == c.source and h.start <= c.start and c.end <= h.end for h in chunks)
     ]
-    texts = {source: assistant.index.document(source).text for source, *_ in found}
+    documents = {source: assistant.index.document(source) for source, *_ in found}
     return tuple(
-        Context(readable(texts[source][start:end]), source, section)
+        Context(readable(known.text[start:end]), source, section, known.title)
         for source, section, start, end in found
+        for known in [documents[source]]
     )
 
 
 def _given(case: Case, asked: Asked) -> Given:
     answer = asked.answer
-    cited = {c.mark: Context(readable(c.quote), c.source, c.section) for c in answer.citations}
+    cited = {
+        c.mark: Context(readable(c.quote), c.source, c.section, c.title) for c in answer.citations
+    }
     return Given(
         case.id,
         case.question,

@@ -8,8 +8,8 @@ labelled pairs of evidence and claim given with `--judge`, JSON lines of
 {"set", "group", "evidence", "claim", "label"}. Each epoch sees the pairs anew: evidence among other
 sentences, as in real use; true claims changed into false ones; true claims with the evidence of
 another. What is `held_back` is never learnt from: it measures. With `--on`, weights that know
-those pairs are taught on, with `eval/training/relations/` and a part of the others, and the mean of
-before and after is taken.
+those pairs are taught on, with `eval/training/drafts/` (sentences as chat models answer with) and
+parts of the others and of `eval/training/relations/`, and the mean of before and after is taken.
 """
 
 import argparse
@@ -36,11 +36,11 @@ from index.models import ModelStore
 from .learner import Learner, Schedule, Told, load, mean_of, save, seed
 
 PAIRS = Path(__file__).parent / "training" / "pairs"
-RELATIONS = PAIRS.with_name("relations")
+RELATIONS, DRAFTS = PAIRS.with_name("relations"), PAIRS.with_name("drafts")
 RANK, MAX_TOKENS, FIRST_TOKENS = 24, 224, 72
 EPOCHS, OWN_TIMES, BATCH = 3, 2, 128  # OWN_TIMES: how often an epoch sees our own pairs
 # Taught on: rounds, rate (1: as from the beginning), seed; how many of each a round sees.
-ROUNDS, SLOWER, SEED, ALONE, TWINS, JUDGED = 2, 0.9, 5, 3500, 1000, 6000
+ROUNDS, SLOWER, SEED, ALONE, TWINS, JUDGED = 2, 0.6, 6, 4000, 3000, 5000
 _PADDED, _CHANGED, _ELSEWHERE = 0.5, 0.35, 0.1  # shares of the pairs that are seen anew
 _WORDS, _TRIES = 130, 8  # of padded evidence, and to find what fits
 OWN = "career"
@@ -63,7 +63,7 @@ class Pair:
 def own_pairs(folder: Path = PAIRS) -> list[Pair]:
     """The pairs written by hand; those of a document, or the twins of a passage, are a group.
 
-    In `RELATIONS`, all claims about a passage are one.
+    In `RELATIONS`, all claims about a passage are one; `DRAFTS` name the document of each.
     """
     pairs = []
     for file in sorted(folder.glob("*.jsonl")):
@@ -72,7 +72,7 @@ def own_pairs(folder: Path = PAIRS) -> list[Pair]:
             evidence = f"{row['heading']}. {readable(row['evidence'])}"
             claims = [(c, 1, "true") for c in row.get("true", ())]
             claims += [(f["claim"], 0, f["kind"]) for f in row.get("false", ())]
-            group = row["id"] if folder == RELATIONS else file.stem
+            group = file.stem if folder == PAIRS else row["id"]
             pairs += [Pair(OWN, group, evidence, *claim) for claim in claims]
             for twins in row.get("twins", ()):
                 name = f"{row['id']}: {twins['true']}"
@@ -99,28 +99,27 @@ def held_back(pair: Pair) -> bool:
 class Epochs:
     """The pairs of each epoch, made anew from the same ones."""
 
-    def __init__(self, pairs: Sequence[Pair], relations: Sequence[Pair] = ()) -> None:
+    def __init__(self, pairs: Sequence[Pair], drafts: Sequence[Pair] = ()) -> None:
         self._alone = [(pair,) for pair in pairs if pair.set == OWN and not pair.twins]
         self._twins = list(_twins(pairs))
         self._judged = [(pair,) for pair in pairs if pair.set != OWN]
-        self._relations: list[tuple[Pair, ...]] = [(pair,) for pair in relations if not pair.twins]
-        self._relations += _twins(relations)
+        self._drafts = [(pair,) for pair in drafts]
         self._evidence: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._names: dict[str, list[str]] = defaultdict(list)
-        for evidence, pair in {p.evidence: p for p in (*pairs, *relations)}.items():
+        for evidence, pair in {p.evidence: p for p in (*pairs, *drafts)}.items():
             self._evidence[pair.set].append((pair.group, evidence))
             self._evidence[f"{pair.set}/{pair.group}"].append((pair.group, evidence))
             self._names[pair.set] += _NAME.findall(pair.claim)
 
     def __call__(self) -> list[tuple[Pair, ...]]:
-        """One epoch, in random order: all pairs or, beside relations, a part."""
+        """One epoch, in random order: all pairs or, beside drafts, a part."""
         shown: list[tuple[Pair, ...]]
-        if self._relations:
+        if self._drafts:
             shown = [
                 *random.sample(self._alone, ALONE),
                 *random.sample(self._twins, TWINS),
                 *random.sample(self._judged, JUDGED),
-                *self._relations,
+                *self._drafts,
             ]
         else:
             shown = [*(*self._alone, *self._twins) * OWN_TIMES, *self._judged]
@@ -247,9 +246,10 @@ def train(pairs: Sequence[Pair], models: ModelStore, epochs: int) -> Learner:
 
 
 def train_on(weights: Path, pairs: Sequence[Pair], models: ModelStore) -> Learner:
-    """The mean of `weights` and of what they become by the relations and a part of the `pairs`."""
+    """The mean of `weights` and of what they become by the drafts and parts of all else."""
     seed(SEED)
-    make = Epochs(_to_teach(pairs), _to_teach(own_pairs(RELATIONS)))
+    known = _to_teach([*pairs, *own_pairs(RELATIONS)])
+    make = Epochs(known, _to_teach(own_pairs(DRAFTS)))
     after = _taught(_loaded(weights, models), make, ROUNDS, SLOWER)
     return mean_of([_loaded(weights, models), after])
 
@@ -308,7 +308,8 @@ def main() -> None:
     card = {"base": BASE, "pairs": _hash(PAIRS), "judge": _hash(given.judge)}
     if given.on:
         learner = train_on(given.on, pairs, models)
-        card |= {"on": _hash(given.on), "relations": _hash(RELATIONS), "epochs": str(ROUNDS)}
+        card |= {"on": _hash(given.on), "relations": _hash(RELATIONS)}
+        card |= {"drafts": _hash(DRAFTS), "epochs": str(ROUNDS)}
     else:
         learner = train(pairs, models, given.epochs)
         card["epochs"] = str(given.epochs)

@@ -10,6 +10,7 @@ import pytest
 
 from assistant import Answer, Assistant
 from assistant.answer import ABSTENTION, ABSTENTION_LANGUAGE, Done, Retrieved, SentenceReady
+from assistant.draft_rules import marked_parts
 from assistant.figure_check import missing_figures
 from assistant.llm import Message
 from assistant.pipeline import open_index
@@ -153,6 +154,20 @@ def test_a_sentence_without_a_mark_is_attributed(assistant: Assistant, llm: Scri
     answer = ask(assistant, llm, BONUS, "Annual bonuses are 10-20% of base salary.")
     assert answer.sentences[0].origin == "model"
     assert answer.sentences[0].citations == (1,)
+
+
+@pytest.mark.parametrize(
+    ("draft", "parts"),
+    [
+        ("A is 5 [1], and B is 7 [2][3].", [("A is 5", [0]), ("B is 7", [1, 2])]),
+        ("A is 5 [1]. ", []),
+        ("A is 5 [1] and B is 7.", []),
+        ("A is 5 and B is 7.", []),
+        ("A is 5 [0], B is 7 [2].", []),
+    ],
+)
+def test_parts_are_what_ends_with_marks(draft: str, parts: list[tuple[str, list[int]]]) -> None:
+    assert marked_parts(draft) == parts
 
 
 @pytest.mark.parametrize(
@@ -308,6 +323,18 @@ def test_events_come_in_order_and_closing_them_stops_the_decode(
     assert isinstance(next(events), SentenceReady)
     events.close()
     assert llm.closed_early.is_set()
+
+
+@pytest.mark.parametrize("llm_name", ["smollm2-135m-instruct", "another"])
+def test_a_sentence_of_the_default_model_must_be_surer(
+    home: object, llm: Scripted, llm_name: str
+) -> None:
+    del home
+    wanted = llm_name if llm_name != "another" else llm
+    assistant = Assistant.open(llm=wanted)
+    certainty = assistant.settings.draft_certainty
+    assistant.close()
+    assert certainty == (0.98 if wanted is llm_name else None)
 
 
 def test_a_draft_that_goes_on_failing_is_stopped(assistant: Assistant, llm: Scripted) -> None:

@@ -301,6 +301,27 @@ def test_bench_answer_reports_speed_and_quality_of_the_same_answers(home: Path):
     assert report["cases"]["split"] == "dev"
 
 
+def test_bench_drafts_counts_right_and_wrong_sentences_displayed(home: Path, tmp_path: Path):
+    right, repeated = "Annual bonuses are 10-20% of base salary [1].", "Annual bonuses are 10-20%."
+    wrong, vague = "Annual bonuses are 30-40% of base salary [1].", "It may be otherwise."
+    row = {"id": "a", "question": "How high is the annual bonus?", "slip": wrong, "wrong": wrong}
+    file = tmp_path / "drafts.jsonl"
+    file.write_text(json.dumps(row | {"good": f"{right} {repeated} {vague}"}) + "\n")
+    code, out = career_eval("bench", "drafts", str(file), "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["right_displayed"] == {"rate": 0.5, "count": 1, "n": 2}
+    assert report["wrong_displayed"] == {"rate": 0.0, "count": 0, "n": 1}
+    assert report["reasons"]["it repeats what was said"] == 1
+    file.write_text(json.dumps(row | {"good": right, "slip": right, "wrong": right}) + "\n")
+    code, out = career_eval("bench", "drafts", str(file))
+    assert code == 0
+    assert "wrong_displayed" in out
+    assert json.loads(career_eval("bench", "drafts", str(file), "--json")[1])["wrong_displayed"][
+        "count"
+    ]
+
+
 def test_bench_retrieval_prints_a_table(home: Path, tmp_path: Path):
     file = tmp_path / "queries.jsonl"
     file.write_text('{"query": "salary in Boston", "relevant": "senior-ai-ml-engineer.md"}\n')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.binding import misplaced_figure
+from assistant.binding import misplaced_figure, unnamed_group
 from assistant.figure_check import missing_figures
 from assistant.figures import figures
 
@@ -198,3 +198,44 @@ def test_a_number_of_years_is_no_rival_of_a_number_of_branches() -> None:
     )
     assert not misplaced_figure("Trainees work in three branches near home.", evidence)
     assert misplaced_figure("Leads run three offices.", evidence)
+
+
+BY_CITY = "The process takes 24 days on average in Leipzig and 31 days in Porto."
+BY_VET = (
+    "Pet vets work an average of 41 hours a week, livestock vets 49 hours, inspectors 37 hours."
+)
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "misplaced"),
+    [
+        ("In Porto the process takes 31 days on average.", BY_CITY, False),
+        ("In Leipzig the process takes 31 days on average.", BY_CITY, True),
+        ("In Porto the process takes 24 days on average.", BY_CITY, True),
+        ("Livestock vets work an average of 49 hours a week.", BY_VET, False),
+        ("Inspectors work 37 hours a week on average.", BY_VET, False),
+        ("Inspectors work an average of 49 hours a week.", BY_VET, True),
+        ("Pet vets work 37 hours a week on average.", BY_VET, True),
+    ],
+)
+def test_a_short_clause_says_what_the_one_before_it_says(
+    claim: str, evidence: str, misplaced: bool
+) -> None:
+    assert bool(misplaced_figure(claim, evidence)) == misplaced
+
+
+@pytest.mark.parametrize(
+    ("claim", "asked", "group"),
+    [
+        ("The gap between men and women is 5%.", "How wide is the pay gap?", "translators"),
+        ("The gap is 5% among translators.", "How wide is the pay gap?", ""),
+        ("The gap is 5%.", "How wide is the pay gap of translators?", ""),
+        ("There is a gap.", "How wide is the pay gap?", ""),
+    ],
+)
+def test_a_figure_of_one_group_among_several_needs_its_group(
+    claim: str, asked: str, group: str
+) -> None:
+    evidence = "The gap between men and women was 5 per cent among translators and 9 among writers."
+    assert unnamed_group(claim, evidence, asked) == group
+    assert unnamed_group(claim, "The gap was 5 per cent among translators.", asked) == ""

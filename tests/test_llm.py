@@ -5,11 +5,14 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +144,18 @@ def test_this_computer_is_reached_without_the_proxy_of_the_environment(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with closing(connect(address, "", "").stream(ASKED, max_tokens=8)) as pieces:
         assert next(pieces) == "well, "
+
+
+def test_a_model_that_is_closed_as_soon_as_it_is_open_lets_go(home: Path) -> None:
+    code = """if True:
+        from assistant.llm import open_llm
+        from assistant.settings import load_settings
+        from index.models import ModelStore
+
+        settings = load_settings()
+        for _ in range(12):
+            llm = open_llm(settings.llm, settings, ModelStore())
+            llm.close()
+            llm.close()
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)

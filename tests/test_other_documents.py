@@ -58,6 +58,8 @@ Staff get:
 - 6 % of the wage into a pension fund
 """
 
+WRITER = Scripted()
+
 
 @pytest.fixture(scope="module")
 def assistant(
@@ -72,7 +74,7 @@ def assistant(
     (folder / "castle.md").write_text(CASTLE)
     build("employers", [folder], embedder)
     index = open_index("employers", embedder)
-    return Assistant(index, embedder, reranker, support, Scripted(), load_settings())
+    return Assistant(index, embedder, reranker, support, WRITER, load_settings())
 
 
 def quotes(answer: Answer) -> str:
@@ -147,3 +149,32 @@ def test_a_small_table_is_quoted_with_its_header(tmp_path: Path) -> None:
     (quoted,) = quote_ranges(passage, passage.spans)
     assert passage.text[quoted.start : quoted.stop].startswith("| Grade | On joining | Later |")
     assert "On joining" in passage.scored(passage.spans)
+
+
+def test_each_part_of_a_sentence_may_rest_on_the_quote_that_it_marks(assistant: Assistant) -> None:
+    question = "What do receptionists earn, and how long is maternity leave at Castle Hotels?"
+    draft = "Receptionists earn {} a year [1], and maternity leave lasts {} weeks at half pay [2]."
+    WRITER.text = draft.format("21,400", 18)
+    answer = assistant.ask(question)
+    first = answer.sentences[0]
+    assert (first.origin, first.citations) == ("model", (1, 2))
+    assert first.text.endswith("a year, and maternity leave lasts 18 weeks at half pay [1][2].")
+    assert [citation.quote for citation in answer.citations[:2]] == [
+        "Receptionists earn 21,400 a year, night managers 29,800.",
+        "Maternity leave lasts 18 weeks at half pay.",
+    ]
+    WRITER.text = draft.format("29,800", 18)
+    assert {sentence.origin for sentence in assistant.ask(question).sentences} == {"quote"}
+    WRITER.text = ""
+
+
+@pytest.mark.parametrize(
+    ("employer", "shown"), [("Castle Hotels", True), ("Harbour Ferries", False)]
+)
+def test_a_sentence_may_name_what_the_title_of_its_document_names(
+    assistant: Assistant, employer: str, shown: bool
+) -> None:
+    WRITER.text = f"{employer} gives two paid days to staff who lose a close relative [1]."
+    answer = assistant.ask("How many paid days for bereavement does Castle Hotels give?")
+    WRITER.text = ""
+    assert (answer.sentences[0].origin == "model") == shown

@@ -135,6 +135,21 @@ def test_support_is_a_probability_and_decides(support: SupportCheck) -> None:
         assert verdict.supported == (verdict.support >= THRESHOLD)
 
 
+@pytest.mark.parametrize(
+    ("joined", "alone"),
+    [
+        ("Yes, pilots must also renew the licence.", "Pilots must renew the licence."),
+        ("However, pilots renew the licence as well.", "Pilots renew the licence."),
+        ("No, pilots need no degree, too.", "Pilots need no degree."),
+    ],
+)
+def test_what_ties_a_sentence_to_others_is_not_judged(
+    support: SupportCheck, joined: str, alone: str
+) -> None:
+    evidence = "Licences. Pilots must renew the licence each 5 years."
+    assert support.judge(joined, evidence) == support.judge(alone, evidence)
+
+
 def test_pairs_are_judged_as_they_are_alone(support: SupportCheck) -> None:
     pairs = [("Demand is high.", DEMAND), ("A PhD is a must.", PHD), ("Demand is high.", "")]
     assert support.judge_all([]) == []

@@ -32,16 +32,25 @@ def start(gguf: Path, context_tokens: int) -> ChatEndpoint:
             f"llama.cpp cannot load {gguf}: {str(error).splitlines()[0]}",
             "verify the file with career models verify, or name another model",
         ) from error
+    address = server.listening_address
     held = [server]  # dropping the last reference stops the server
+    del server
+
+    def stop() -> None:
+        while held:
+            # Told to stop before it listens to its tasks, llama.cpp waits for ever: it answers first.
+            held[-1].handle_metrics()
+            held.pop()
+
     return ChatEndpoint(
-        f"{server.listening_address}/v1",
+        f"{address}/v1",
         gguf.stem,
         api_key=key,
         # The prompt cache would make a repeated question decode from other rounding than the first.
         extra_body={"cache_prompt": False},
-        count_tokens=_counter(server.listening_address, key),
+        count_tokens=_counter(address, key),
         fingerprint=f"llama.cpp {xllamacpp.__version__} {gguf.name}",
-        on_close=held.clear,
+        on_close=stop,
     )
 
 
@@ -56,6 +65,7 @@ def _parameters(gguf: Path, context_tokens: int, key: str) -> Any:
     parameters.verbosity = -1
     parameters.ui = False
     parameters.endpoint_slots = False
+    parameters.endpoint_metrics = True
     parameters.api_keys = [key]
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = _threads()
     return parameters

@@ -14,7 +14,6 @@ from .conversation import Conversation, Exchange
 from .uploads import Result
 
 NAMED = 2  # documents that the title line names before it only counts
-_MARKED = re.compile(r"(.*?) ?\[(\d+)\]([.!?]*)\s*", re.DOTALL)
 _DOING = {
     "waiting": "Waiting for other answers to finish…",
     "searching": "Searching the documents…",
@@ -200,15 +199,15 @@ def _quoted(exchange: Exchange, sentences: Sequence[Sentence]) -> str:
 
 
 def _inline(exchange: Exchange, sentence: Sentence) -> str:
-    words, mark, end = _without_mark(sentence)
-    return f"{escape(words)}{_ending(exchange, mark, end)}"
+    words, end = _without_marks(sentence)
+    return f"{escape(words)}{_ending(exchange, sentence.citations, end)}"
 
 
 def _blocks(exchange: Exchange, sentence: Sentence) -> str:
     """A quote: paragraphs and lists, the mark at the end of the last."""
-    words, mark, end = _without_mark(sentence)
+    words, end = _without_marks(sentence)
     blocks = [block for block in words.split("\n\n") if block.strip()]
-    ending = _ending(exchange, mark, end)
+    ending = _ending(exchange, sentence.citations, end)
     return "".join(
         _paragraph(block, ending if at == len(blocks) else "") for at, block in enumerate(blocks, 1)
     )
@@ -223,27 +222,28 @@ def _paragraph(block: str, ending: str) -> str:
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _without_mark(sentence: Sentence) -> tuple[str, int, str]:
-    """The words, the mark that code put at their end (0 for none), and the full stop.
+def _without_marks(sentence: Sentence) -> tuple[str, str]:
+    """The words, without the marks that code put at their end, and the full stop after those.
 
     A mark in brackets elsewhere is part of the words: it was copied, and opens nothing.
     """
-    found = _MARKED.fullmatch(sentence.text)
-    if not found or int(found[2]) not in sentence.citations:
-        return sentence.text, 0, ""
-    return found[1], int(found[2]), found[3]
+    marks = "".join(rf"\[{mark}\]" for mark in sentence.citations)
+    found = re.fullmatch(rf"(.*?) ?{marks}([.!?]*)\s*", sentence.text, re.DOTALL)
+    return (found[1], found[2]) if found else (sentence.text, "")
 
 
-def _ending(exchange: Exchange, mark: int, end: str) -> str:
-    """The mark as a button, and the full stop on the same line."""
-    cited = exchange.citations.get(mark)
-    if not cited:
-        return escape(end)
-    name = escape(f"Source {mark}: {_way(cited.section)}")
+def _ending(exchange: Exchange, marks: Sequence[int], end: str) -> str:
+    """The marks as buttons, and the full stop on the same line."""
+    buttons = "".join(_button(exchange, mark) for mark in marks if mark in exchange.citations)
+    return f' <span class="ending">{buttons}{escape(end)}</span>'
+
+
+def _button(exchange: Exchange, mark: int) -> str:
+    name = escape(f"Source {mark}: {_way(exchange.citations[mark].section)}")
     return (
-        f' <span class="ending"><button type="button" class="mark" data-mark="{mark}" '
+        f'<button type="button" class="mark" data-mark="{mark}" '
         f'data-exchange="{exchange.number}" aria-label="{name}" title="{name}" '
-        f'aria-controls="source">[{mark}]</button>{escape(end)}</span>'
+        f'aria-controls="source">[{mark}]</button>'
     )
 
 

@@ -57,6 +57,33 @@ def answer(
 
 
 @app.command()
+def drafts(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Questions with drafts, as JSON lines.")
+    ],
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask no more than the first N.")] = None,
+    index: IndexName = "default",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Give drafts instead of the LLM's: how many right and wrong sentences are displayed."""
+    from ..given_drafts import GivenDraft, bench_drafts
+
+    given = read_rows(file, GivenDraft)[:limit]
+    from assistant.settings import load_settings
+
+    from ..bench import file_identity
+
+    progress = Counting("questions")
+    measured = bench_drafts(given, index=index, settings=load_settings(), on_case=progress)
+    report = {"drafts": file_identity(file), **measured}
+    if as_json:
+        screen.result(report)
+    else:
+        tables.tell(*tables.of_drafts(report))
+
+
+@app.command()
 def retrieval(
     queries: Annotated[
         Path, typer.Option(metavar="FILE", help='JSON lines of {"query", "relevant"}.')

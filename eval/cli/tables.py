@@ -45,6 +45,18 @@ def _of_backends(backends: Mapping[str, Any] | None) -> list[Table]:
     return [table]
 
 
+def of_drafts(report: Mapping[str, Any]) -> list[Table]:
+    """What is displayed of drafts that were given, and why the rest is not."""
+    shares = new(f"Drafts of {report['n']} questions, sentences", "", "rate", "count", "of")
+    for name in ("right_displayed", "wrong_displayed"):
+        row = report[name]
+        shares.add_row(name, number(row["rate"]), str(row["count"]), str(row["n"]))
+    reasons = new("Right sentences not displayed", "", "count")
+    for reason, count in report["reasons"].items():
+        reasons.add_row(reason, str(count))
+    return [shares, reasons]
+
+
 def of_retrieval(report: Mapping[str, Any]) -> Table:
     """How well queries find their documents."""
     metrics = ("recall@10", "ndcg@10", "mrr")
