@@ -21,9 +21,11 @@ _CLAUSE = re.compile(
     r"\s+(?:while|whereas|but|and|against|versus|compared (?:with|to))\s+"
 )
 _GROUP = re.compile(  # "5 per cent among translators", "12 places for nurses"
-    r"(?:\s+[a-z-]+){0,2}?\s+(?P<of>among|at|by|for|in|of|on|under|with)\s+(?P<words>[^,;.:()|\n]+?)"
+    r"(?:\s+(?!(?:and|or|but|while|whereas|against|versus)\b)[a-z-]+){0,2}?"
+    r"\s+(?P<of>among|at|by|for|in|of|on|under|with)\s+(?P<words>[^,;.:()|\n]+?)"
     r"(?=[,;.:()|\n]|\s+(?:and|but|while|whereas|against|versus|compared)\s|$)"
 )
+_OF_GROUPS = frozenset(("among", "at", "for", "in"))
 _PERCENTILE = stem("percentile")
 _SHORT = 4  # content words of a clause that leaves out what the one before it says
 _MARGIN = 0.4  # how much better, in words by rarity, another cell must fit
@@ -80,18 +82,24 @@ def unnamed_group(claim: str, evidence: str, asked: str) -> str:
     named = frozenset(content_stems(f"{asked} {claim}"))
     claimed = figures(claim)
     for sentence in re.split(r"(?<=[.!?])\s+|\n", evidence if claimed else ""):
-        given = figures(sentence)
-        for known in given:
-            group = _GROUP.match(sentence, known.start + len(known.text))
+        groups = [
+            (figure, match["of"], match["words"])
+            for figure in figures(sentence)
+            if (match := _GROUP.match(sentence, figure.start + len(figure.text)))
+            and match["of"] in _OF_GROUPS
+        ]
+        for known, of, group in groups:
             beside = any(
-                f is not known and _alike(replace(f, unit=f.unit or known.unit), known)
-                for f in given
+                word == of
+                and other != group
+                and _alike(replace(f, unit=f.unit or known.unit), known)
+                for f, word, other in groups
             )
-            if not group or not beside or not any(gives(known, f, claim) for f in claimed):
+            words = content_stems(group)
+            if not words or not beside or any(_in(word, named) for word in words):
                 continue
-            words = content_stems(group["words"])
-            if words and not any(_in(word, named) for word in words):
-                return group["words"]
+            if any(gives(known, figure, claim) for figure in claimed):
+                return group
     return ""
 
 
@@ -214,10 +222,11 @@ def _shared(first: str, clause: str) -> frozenset[str]:
     if len(ahead) + len(own) > _SHORT or (ahead and own):
         return frozenset()
     if ahead:
-        return frozenset(content_stems(lead)[len(ahead) :] + content_stems(tail))
+        # the word after its own is what both are: "junior nurses" and "doctors"
+        return frozenset(content_stems(lead)[len(ahead) + 1 :] + content_stems(tail))
     group = _GROUP.match(after)
-    end = tail.rfind(f" {group['of']} ") if group else 0
-    return frozenset(content_stems(lead + tail[: max(end, 0)]))
+    end = tail.rfind(f" {group['of']} ") if group else -1
+    return frozenset(content_stems(lead + tail[:end])) if end >= 0 else frozenset()
 
 
 def _around(clause: str) -> tuple[str, str]:

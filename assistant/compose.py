@@ -26,7 +26,7 @@ class Composer:
         self, text: str, quotes: Sequence[tuple[Passage, range]], support: float
     ) -> Sentence:
         """Display a sentence of the model that the `quotes`, spans of passages, bear out."""
-        marks = tuple(self._cite(passage, span).mark for passage, span in quotes)
+        marks = tuple(dict.fromkeys(self._cite(passage, span).mark for passage, span in quotes))
         written = f"{_FINAL.sub('', text)} {''.join(f'[{mark}]' for mark in marks)}."
         return self._append(written, " ", marks, "supported", support, "model")
 

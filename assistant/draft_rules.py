@@ -13,7 +13,7 @@ from corpus.readable import readable
 
 from .binding import unnamed_group
 from .evidence import Passage
-from .support import Verdict
+from .support import Verdict, by_itself
 from .words import content_stems, words
 
 _HEDGES = frozenset(
@@ -27,9 +27,17 @@ _ENUMERATION = re.compile(  # "A, B, C and D": not A, before which the sentence 
 )
 _ITEM_WORDS = 4  # of a longer one, nobody knows that it is an item
 _REPEATED = re.compile(r"\b(\w{3,}(?:[ -]\w+){1,2}),? (?:and|or) \1\b(?![-\w]| \w)", re.IGNORECASE)
-_MARK = re.compile(r"\s*[\[(]\s*(\d{1,3})\s*[\])]")
-_MARKS = re.compile(r"((?:\s*[\[(]\s*\d{1,3}\s*[\])])+)")
-_JOINT = re.compile(r"^[\s,;]*(?:(?:and|but|while|whereas)\b[\s,]*)?", re.IGNORECASE)
+_MARK = re.compile(  # [1], (1), [1, 2], [Fact 1]
+    r"\s*(?:[\[【]\s*(?:(?:facts?|sources?)\s*)?(?P<several>\d{1,3}(?:\s*(?:,|;|-|and)\s*\d{1,3})*)"
+    r"\s*[\]】]|\(\s*(?P<one>\d{1,3})\s*\))",
+    re.IGNORECASE,
+)
+_MARKS = re.compile(r"(?:\s*(?:[\[【][^\[\]【】]*\d[^\[\]【】]*[\]】]|\(\s*\d{1,3}\s*\)))+")
+_LEFT_OVER = re.compile(r"[\[\]【】]")  # a mark within a mark, or of a form that is none
+_JOINT = re.compile(  # of parts that stand alone: none that speaks of another's subject
+    r"^\s*(?:;|,\s*(?:and|but|while|whereas)\b)\s*+(?!(?:they|it|he|she|this|that|these|those)\b)",
+    re.IGNORECASE,
+)
 _PREAMBLE = re.compile(
     r"^(?:the answer(?: to (?:this|the|your) question)? is(?: that)?:?|answer:|"
     r"(?:according to|based on) (?:the )?(?:facts?|sources?|provided facts?|numbered facts?),?)\s*",
@@ -70,20 +78,20 @@ class Fact:
     def evidence(self) -> str:
         """What a sentence that cites it is checked against: title, headings and the quote."""
         above = dict.fromkeys((self.passage.title, *self.passage.section))
-        return f"{' > '.join(above)}. {self.words}"
+        return f"{' > '.join(above)}.\n{self.words}"
 
 
 def cleaned(text: str) -> str:
-    """A drafted sentence without marks and preambles, beginning with a capital."""
+    """A drafted sentence without marks, preambles and what ties it to others, as it is judged."""
     plain = _MARK.sub("", _PREAMBLE.sub("", text.strip())).strip(" -*#>")
     plain = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(plain.split()))
-    return plain[:1].upper() + plain[1:]
+    return by_itself(plain)
 
 
 def empty_reason(plain: str, question: str, shown: str) -> str:
     """Why a sentence would tell nothing new; empty when it would."""
     stated = set(content_stems(plain))
-    if not stated or plain.endswith((":", "?")):
+    if not stated or plain.endswith((":", "?")) or _LEFT_OVER.search(plain):
         return "it states nothing"
     if _REPEATED.search(plain):
         return "it says the same thing twice"
@@ -95,22 +103,29 @@ def empty_reason(plain: str, question: str, shown: str) -> str:
 
 
 def marks_of(text: str) -> list[int]:
-    """The facts that a draft marks, counted from 0."""
-    return [int(number) - 1 for number in _MARK.findall(text) if int(number)]
+    """The facts that a draft marks, counted from 0; -1 for [0]."""
+    marks = (match["several"] or match["one"] for match in _MARK.finditer(text))
+    return [int(number) - 1 for mark in marks for number in re.findall(r"\d+", mark)]
 
 
-def marked_parts(text: str) -> list[tuple[str, list[int]]]:
+def marked_parts(text: str, facts: int) -> list[tuple[str, list[int]]]:
     """The parts of a drafted sentence that end with marks, and those marks.
 
-    "A is 5 [1], B is 7 [2]" has two. None unless all of it is marked, in two parts or more.
+    "A is 5 [1], and B is 7 [2]" has two. None unless all of it is marked, with different marks of
+    some of so many `facts`, and nothing but "and", "but" or "while" joins the parts.
     """
-    *pieces, rest = _MARKS.split(text)
-    parts = [
-        (cleaned(_JOINT.sub("", part)), marks_of(marks))
-        for part, marks in zip(pieces[::2], pieces[1::2], strict=True)
-    ]
-    whole = not any(char.isalnum() for char in rest) and all(marks for _, marks in parts)
-    return parts if whole and len(parts) > 1 else []
+    found = list(_MARKS.finditer(text))
+    starts = [0, *(match.end() for match in found)]
+    if not found or any(char.isalnum() for char in text[starts[-1] :]):
+        return []
+    pieces = [text[start : match.start()] for start, match in zip(starts, found, strict=False)]
+    marks = [marks_of(match[0]) for match in found]
+    known = all(own and all(0 <= n < facts for n in own) for own in marks)
+    apart = len({tuple(own) for own in marks}) == len(marks) > 1
+    if not known or not apart or not all(_JOINT.match(piece) for piece in pieces[1:]):
+        return []
+    plain = [cleaned(_JOINT.sub("", piece)) for piece in pieces]
+    return list(zip(plain, marks, strict=True))
 
 
 def stricter(
@@ -134,23 +149,26 @@ def stricter(
         return replace(verdict, reason="the cited text says it more exactly")
     if any(not set(content_stems(item)) <= given for item in _listed(plain)):
         return replace(verdict, reason="it lists what the cited text does not")
-    if _partly(said, cited):
+    if _partly(said, set(content_stems(question)), cited) or (cited.items[1:] and added - given):
         return replace(verdict, reason="it leaves out items of the list that it cites")
     if _mixes(plain, facts, cited):
         return replace(verdict, reason="it mixes what two texts say")
     return verdict
 
 
-def _partly(said: set[str], fact: Fact) -> bool:
+def _partly(said: set[str], asked: set[str], fact: Fact) -> bool:
     """Whether what is `said` takes up some items of the fact's list, and not all.
 
-    One item may be what was asked for; two of three are told as if they were all, or as one.
+    One item alone may be what was `asked` for, by a word that no other item has; two of three are
+    told as if they were all, or as one.
     """
     items = [set(content_stems(item)) for item in fact.items]
     counted = Counter(stem for item in items for stem in item)
-    own = [{stem for stem in item if counted[stem] == 1} for item in items]
-    taken = [bool(stems) and len(stems & said) >= min(len(stems), 2) for stems in own]
-    return 1 < sum(taken) < len(items)
+    own = [{stem for stem in item if counted[stem] == 1} or item for item in items]
+    taken = [stems for stems in own if len(stems & said) >= min(len(stems), 2)]
+    if len(items) < 2 or len(taken) == len(items):
+        return False
+    return len(taken) != 1 or not taken[0] & asked
 
 
 def _listed(plain: str) -> list[str]:
@@ -167,7 +185,8 @@ def _mixes(plain: str, facts: Sequence[Fact], cited: Fact) -> bool:
     too; their quotes are shown in their place.
     """
     strange = _apart(plain) - _apart(cited.evidence)
-    return any(strange & _apart(fact.evidence) for fact in facts if fact is not cited)
+    others = [f"{fact.passage.heading} {fact.words}" for fact in facts if fact is not cited]
+    return any(strange & _apart(other) for other in others)
 
 
 def _apart(text: str) -> set[str]:

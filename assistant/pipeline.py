@@ -33,8 +33,8 @@ from .llm import LLM, open_llm
 from .prompts import draft_messages
 from .question import MAX_CHARACTERS, Question, corrected
 from .reranker import Reranker
-from .settings import DEFAULT_LLM, Settings, load_settings
-from .support import SupportCheck, Verdict
+from .settings import Settings, load_settings
+from .support import Comparison, SupportCheck, Verdict
 from .words import content_stems, in_dictionary
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "default"
 _QUOTED, _CLOSE = 3, 7.0  # so many passages, and how far behind the best one they may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
-# How sure reading must be of a sentence of the LLM: the default one errs often.
-_CERTAINTY, _CERTAINTY_OF_DEFAULT = 0.9, 0.98
+# How sure reading must be of a sentence of the LLM; the default one, 135M in its name, errs often.
+_CERTAINTY, _TINY, _CERTAINTY_OF_TINY = 0.7, "135m", 0.98
 _NOTED = 150  # characters of a part that nothing answers
 _COVERED = 0.6  # of a passage's words: then quoting it would only repeat
 
@@ -105,8 +105,9 @@ class Assistant:
         self._reranker = reranker
         self._check = check
         self._llm = llm
+        usual = _CERTAINTY_OF_TINY if _TINY in llm.fingerprint.lower() else _CERTAINTY
         given = settings.draft_certainty
-        self._certainty = _CERTAINTY if given is None else given
+        self.draft_certainty = usual if given is None else given
         self._cache = CachedEmbedder(embedder)
         self._ranker = Ranker(index, self._cache.embed, reranker)
 
@@ -133,8 +134,6 @@ class Assistant:
         reader = Reranker.open(models)
         check = SupportCheck.open(models, settings.support, settings.device)
         wanted = llm if llm is not None else settings.llm
-        if settings.draft_certainty is None and str(wanted).endswith(DEFAULT_LLM):
-            settings = settings.model_copy(update={"draft_certainty": _CERTAINTY_OF_DEFAULT})
         model = open_llm(wanted, settings, models, on_models) if isinstance(wanted, str) else wanted
         return cls(opened, embedder, reader, check, model, settings)
 
@@ -353,25 +352,26 @@ class Assistant:
         best, verdict = self._best(plain, question, facts, order)
         found = [(best, verdict)]
         if not verdict.supported:
-            found = [self._best(part, question, facts, own) for part, own in marked_parts(text)]
-        if not found or not all(v.supported for _, v in found):
-            return record.Dropped(text, verdict.reason)
+            parts = marked_parts(text, len(facts))
+            found = [self._best(part, question, facts, own) for part, own in parts]
         cited = [facts[n] for n in dict.fromkeys(n for n, _ in found)]
+        joined = "\n".join(fact.evidence for fact in cited)
+        if not cited or not all(v.supported for _, v in found) or Comparison(plain, joined).fault:
+            return record.Dropped(text, verdict.reason)
         support = min(v.support for _, v in found)
         return composer.add_supported(plain, [(f.passage, f.quoted) for f in cited], support)
 
     def _best(
         self, plain: str, question: str, facts: Sequence[Fact], tried: Sequence[int]
     ) -> tuple[int, Verdict]:
-        """Which of the facts that are `tried` bears the sentence out best."""
-        known = [n for n in tried if n < len(facts)] or [0]
-        judged = self._check.judge_all([(plain, facts[n].evidence) for n in known])
+        """Which of the facts `tried` bears the sentence out best, and the verdict on it."""
+        judged = self._check.judge_all([(plain, facts[n].evidence) for n in tried])
         verdicts = [
-            stricter(plain, question, facts, facts[n], verdict, self._certainty)
-            for n, verdict in zip(known, judged, strict=True)
+            stricter(plain, question, facts, facts[n], verdict, self.draft_certainty)
+            for n, verdict in zip(tried, judged, strict=True)
         ]
-        best = max(range(len(known)), key=lambda i: (verdicts[i].supported, verdicts[i].support))
-        return known[best], verdicts[best]
+        best = max(range(len(tried)), key=lambda i: (verdicts[i].supported, verdicts[i].support))
+        return tried[best], verdicts[best]
 
     def _covers(self, shown: str, unit: _Unit) -> bool:
         """Whether the text shown already says what `unit` would add."""

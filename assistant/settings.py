@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     draft_certainty: float | None = Field(None, ge=0.0, le=1.0)
     """How sure reading must be of a sentence of the LLM, else a quote stands in its place. Unset:
-    0.98 for the default model, which errs often, and 0.9 for others."""
+    0.98 for the default model, which errs often, 0.7 for others."""
 
     @classmethod
     def settings_customise_sources(

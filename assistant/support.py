@@ -203,7 +203,7 @@ class Comparison:
     """A sentence beside its evidence: what can be counted."""
 
     def __init__(self, sentence: str, evidence: str) -> None:
-        self._sentence = _by_itself(sentence)
+        self._sentence = by_itself(sentence)
         self._evidence = evidence
         self.claimed = content_stems(self._sentence)
 
@@ -300,7 +300,7 @@ class Comparison:
         return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
 
 
-def _by_itself(sentence: str) -> str:
+def by_itself(sentence: str) -> str:
     """The sentence without what joins it to others: "Yes, she must also pass a test"."""
     bare = _TOO.sub("", _OPENING.sub("", sentence))
     return bare[:1].upper() + bare[1:]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant import Answer, Assistant, Settings
-from assistant.draft_rules import REPEATS
+from assistant.draft_rules import REPEATS, cleaned
 from assistant.llm import Message
 from corpus.sections import sentence_ranges
 
@@ -98,10 +98,9 @@ def _written(answer: Answer) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """The letters and figures of a sentence without its marks."""
-    words = "".join(part.rpartition("[")[0] or part for part in text.split("]"))
-    return "".join(char for char in words.lower() if char.isalnum())
+    """The letters and figures of a sentence as it is displayed, without its marks."""
+    return "".join(char for char in cleaned(text).lower() if char.isalnum())
 
 
 def _share(count: int, n: int) -> dict[str, Any]:
-    return {"rate": round(count / n, 3), "count": count, "n": n}
+    return {"rate": round(count / n, 3) if n else None, "count": count, "n": n}

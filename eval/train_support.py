@@ -63,7 +63,7 @@ class Pair:
 def own_pairs(folder: Path = PAIRS) -> list[Pair]:
     """The pairs written by hand; those of a document, or the twins of a passage, are a group.
 
-    In `RELATIONS`, all claims about a passage are one; `DRAFTS` name the document of each.
+    In `RELATIONS` and `DRAFTS` a row's id names its group: a passage, or a document.
     """
     pairs = []
     for file in sorted(folder.glob("*.jsonl")):
@@ -116,9 +116,9 @@ class Epochs:
         shown: list[tuple[Pair, ...]]
         if self._drafts:
             shown = [
-                *random.sample(self._alone, ALONE),
-                *random.sample(self._twins, TWINS),
-                *random.sample(self._judged, JUDGED),
+                *_some(self._alone, ALONE),
+                *_some(self._twins, TWINS),
+                *_some(self._judged, JUDGED),
                 *self._drafts,
             ]
         else:
@@ -165,6 +165,10 @@ class Epochs:
             if evidence != pair.evidence and (near or group != pair.group):
                 return evidence
         return ""
+
+
+def _some(pairs: Sequence[tuple[Pair, ...]], most: int) -> list[tuple[Pair, ...]]:
+    return random.sample(pairs, min(most, len(pairs)))
 
 
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w-]+(?: [A-Z][\w-]+)*")

@@ -10,15 +10,17 @@ import pytest
 
 from assistant import Answer, Assistant
 from assistant.answer import ABSTENTION, ABSTENTION_LANGUAGE, Done, Retrieved, SentenceReady
-from assistant.draft_rules import marked_parts
+from assistant.draft_rules import cleaned, marked_parts
 from assistant.figure_check import missing_figures
-from assistant.llm import Message
+from assistant.llm import Message, open_llm
 from assistant.pipeline import open_index
 from assistant.reranker import Reranker
 from assistant.settings import load_settings
 from assistant.support import Comparison, Support, SupportCheck
+from assistant.ui.jobs import StoppableLLM
 from corpus.errors import UsageError
 from index.embedder import LocalEmbedder
+from index.models import ModelStore
 
 
 class Scripted:
@@ -160,14 +162,41 @@ def test_a_sentence_without_a_mark_is_attributed(assistant: Assistant, llm: Scri
     ("draft", "parts"),
     [
         ("A is 5 [1], and B is 7 [2][3].", [("A is 5", [0]), ("B is 7", [1, 2])]),
+        ("Yes, A is 5 [1]; B is 7 [2, 3].", [("A is 5", [0]), ("B is 7", [1, 2])]),
         ("A is 5 [1]. ", []),
         ("A is 5 [1] and B is 7.", []),
         ("A is 5 and B is 7.", []),
-        ("A is 5 [0], B is 7 [2].", []),
+        ("A is 5 [0], and B is 7 [2].", []),
+        ("A is 5 [99], and B is 7 [98].", []),
+        ("A is 5 [1], and B is 7 [1].", []),
+        ("A is 5 [1] because B is 7 [2].", []),
+        ("A is 5 [1], which is more than B [2].", []),
+        ("Nurses earn 5 [1] and get 7 weeks [2].", []),
+        ("Nurses earn 5 [1], and they get 7 weeks [2].", []),
     ],
 )
 def test_parts_are_what_ends_with_marks(draft: str, parts: list[tuple[str, list[int]]]) -> None:
-    assert marked_parts(draft) == parts
+    assert marked_parts(draft, 3) == parts
+
+
+@pytest.mark.parametrize(
+    ("draft", "plain"),
+    [
+        ("No, pilots must also renew it [1].", "Pilots must renew it."),
+        ("Probation lasts two years [1, 2].", "Probation lasts two years."),
+        ("Probation lasts two years [Fact 1].", "Probation lasts two years."),
+        ("The notice is 5-10 weeks (5-10).", "The notice is 5-10 weeks (5-10)."),
+    ],
+)
+def test_a_sentence_is_judged_and_displayed_without_what_ties_it_to_others(
+    draft: str, plain: str
+) -> None:
+    assert cleaned(draft) == plain
+
+
+def test_a_mark_within_a_mark_is_not_displayed(assistant: Assistant, llm: Scripted) -> None:
+    answer = ask(assistant, llm, BONUS, "Annual bonuses are 10-20% of base salary [[1]2] [1].")
+    assert {sentence.origin for sentence in answer.sentences} == {"quote"}
 
 
 @pytest.mark.parametrize(
@@ -325,16 +354,18 @@ def test_events_come_in_order_and_closing_them_stops_the_decode(
     assert llm.closed_early.is_set()
 
 
-@pytest.mark.parametrize("llm_name", ["smollm2-135m-instruct", "another"])
 def test_a_sentence_of_the_default_model_must_be_surer(
-    home: object, llm: Scripted, llm_name: str
+    home: object, assistant: Assistant, llm: Scripted
 ) -> None:
     del home
-    wanted = llm_name if llm_name != "another" else llm
-    assistant = Assistant.open(llm=wanted)
-    certainty = assistant.settings.draft_certainty
-    assistant.close()
-    assert certainty == (0.98 if wanted is llm_name else None)
+    settings = load_settings()
+    default = open_llm(settings.llm, settings, ModelStore())
+    assert assistant.draft_certainty == 0.7
+    for model in (default, StoppableLLM(default)):  # the second is the chat page's
+        assert Assistant.open(llm=model).draft_certainty == 0.98
+    default.close()
+    chosen = Assistant.open(llm=llm, settings=load_settings(draft_certainty=0.9))
+    assert chosen.draft_certainty == 0.9
 
 
 def test_a_draft_that_goes_on_failing_is_stopped(assistant: Assistant, llm: Scripted) -> None:

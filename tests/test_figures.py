@@ -216,6 +216,12 @@ BY_VET = (
         ("Inspectors work 37 hours a week on average.", BY_VET, False),
         ("Inspectors work an average of 49 hours a week.", BY_VET, True),
         ("Pet vets work 37 hours a week on average.", BY_VET, True),
+        ("Nurses earn 60,000.", "Junior nurses earn 30,000 a year and doctors 60,000.", True),
+        (
+            "Rents in Houston take 38 percent, against 22 percent in San Francisco.",
+            "Rents in San Francisco take 38 percent, against 22 percent in Houston.",
+            True,
+        ),
     ],
 )
 def test_a_short_clause_says_what_the_one_before_it_says(
@@ -239,3 +245,18 @@ def test_a_figure_of_one_group_among_several_needs_its_group(
     evidence = "The gap between men and women was 5 per cent among translators and 9 among writers."
     assert unnamed_group(claim, evidence, asked) == group
     assert unnamed_group(claim, "The gap was 5 per cent among translators.", asked) == ""
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        (
+            "Among translators the gap is 5%.",
+            "Among translators the gap was 5 per cent and among writers 9 per cent.",
+        ),
+        ("The programme has 12 modules.", "The programme has 12 modules and ends in 3 exams."),
+        ("The course lasts 3 years.", "It lasts 3 years in total, of which 1 year is abroad."),
+    ],
+)
+def test_what_stands_beside_another_figure_is_not_always_a_group(claim: str, evidence: str) -> None:
+    assert unnamed_group(claim, evidence, "") == ""

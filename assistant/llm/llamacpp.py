@@ -5,6 +5,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,9 @@ def start(gguf: Path, context_tokens: int) -> ChatEndpoint:
     del server
 
     def stop() -> None:
-        while held:
-            # Told to stop before it listens to its tasks, llama.cpp waits for ever: it answers first.
-            held[-1].handle_metrics()
-            held.pop()
+        with suppress(IndexError):  # stopped already
+            # Told to stop before its task loop runs, llama.cpp waits for ever: let that answer.
+            held.pop().handle_metrics()
 
     return ChatEndpoint(
         f"{address}/v1",

@@ -199,15 +199,14 @@ def _quoted(exchange: Exchange, sentences: Sequence[Sentence]) -> str:
 
 
 def _inline(exchange: Exchange, sentence: Sentence) -> str:
-    words, end = _without_marks(sentence)
-    return f"{escape(words)}{_ending(exchange, sentence.citations, end)}"
+    words, ending = _without_marks(exchange, sentence)
+    return f"{escape(words)}{ending}"
 
 
 def _blocks(exchange: Exchange, sentence: Sentence) -> str:
     """A quote: paragraphs and lists, the mark at the end of the last."""
-    words, end = _without_marks(sentence)
+    words, ending = _without_marks(exchange, sentence)
     blocks = [block for block in words.split("\n\n") if block.strip()]
-    ending = _ending(exchange, sentence.citations, end)
     return "".join(
         _paragraph(block, ending if at == len(blocks) else "") for at, block in enumerate(blocks, 1)
     )
@@ -222,20 +221,18 @@ def _paragraph(block: str, ending: str) -> str:
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _without_marks(sentence: Sentence) -> tuple[str, str]:
-    """The words, without the marks that code put at their end, and the full stop after those.
+def _without_marks(exchange: Exchange, sentence: Sentence) -> tuple[str, str]:
+    """The words, and their ending as HTML: the marks that code put there, and the full stop.
 
     A mark in brackets elsewhere is part of the words: it was copied, and opens nothing.
     """
     marks = "".join(rf"\[{mark}\]" for mark in sentence.citations)
     found = re.fullmatch(rf"(.*?) ?{marks}([.!?]*)\s*", sentence.text, re.DOTALL)
-    return (found[1], found[2]) if found else (sentence.text, "")
-
-
-def _ending(exchange: Exchange, marks: Sequence[int], end: str) -> str:
-    """The marks as buttons, and the full stop on the same line."""
-    buttons = "".join(_button(exchange, mark) for mark in marks if mark in exchange.citations)
-    return f' <span class="ending">{buttons}{escape(end)}</span>'
+    known = [mark for mark in sentence.citations if mark in exchange.citations]
+    if not found or not known:
+        return sentence.text, ""
+    buttons = "".join(_button(exchange, mark) for mark in known)
+    return found[1], f' <span class="ending">{buttons}{escape(found[2])}</span>'
 
 
 def _button(exchange: Exchange, mark: int) -> str:
