@@ -763,6 +763,14 @@ def test_only_marks_that_the_check_gave_can_be_clicked() -> None:
     assert _Reader(html).text.count("[7]") == 1
 
 
+def test_each_mark_of_a_sentence_that_rests_on_two_quotes_can_be_clicked() -> None:
+    html = shown(sentence("A is 5, and B is 7 [1][2].", 1, 2), sentence("So [1] [2].", 1, 2))
+    assert re.findall(r">\[(\d+)\]</button>", html) == ["1", "2"]
+    read = _Reader(html).text
+    assert "A is 5, and B is 7 [1][2]." in read
+    assert "So [1] [2]." in read
+
+
 def test_quoted_words_and_lists_are_told_from_the_models() -> None:
     listed = sentence("The levels are:\n\n- one\n- two [1]", 1, verdict="quoted")
     html = shown(sentence("It says so [2].", 2), listed)

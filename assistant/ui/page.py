@@ -199,13 +199,13 @@ def _quoted(exchange: Exchange, sentences: Sequence[Sentence]) -> str:
 
 
 def _inline(exchange: Exchange, sentence: Sentence) -> str:
-    words, ending = _without_marks(exchange, sentence)
+    words, ending = _words_and_ending(exchange, sentence)
     return f"{escape(words)}{ending}"
 
 
 def _blocks(exchange: Exchange, sentence: Sentence) -> str:
     """A quote: paragraphs and lists, the mark at the end of the last."""
-    words, ending = _without_marks(exchange, sentence)
+    words, ending = _words_and_ending(exchange, sentence)
     blocks = [block for block in words.split("\n\n") if block.strip()]
     return "".join(
         _paragraph(block, ending if at == len(blocks) else "") for at, block in enumerate(blocks, 1)
@@ -221,7 +221,7 @@ def _paragraph(block: str, ending: str) -> str:
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _without_marks(exchange: Exchange, sentence: Sentence) -> tuple[str, str]:
+def _words_and_ending(exchange: Exchange, sentence: Sentence) -> tuple[str, str]:
     """The words, and their ending as HTML: the marks that code put there, and the full stop.
 
     A mark in brackets elsewhere is part of the words: it was copied, and opens nothing.
