@@ -393,7 +393,6 @@ def test_the_judge_ranks_answers_as_they_deserve(home: Path) -> None:
     assert values[:3] == sorted(values[:3], reverse=True)
     assert max(values[3:]) < 0.1 < values[2]  # of fifteen, one sentence decides which is worse
     assert values[0] > 0.7
-    assert max(values[3:]) <= 0.15
 
 
 def test_the_gold_answers_are_whole() -> None:
