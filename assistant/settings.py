@@ -14,15 +14,13 @@ from pydantic_settings import (
 from corpus.errors import UsageError
 from corpus.paths import config_file
 
-DEFAULT_LLM = "smollm2-135m-instruct"
-
 
 class Settings(BaseSettings):
     """Every switch of the product, with its default."""
 
     model_config = SettingsConfigDict(env_prefix="CAREER_", extra="forbid", frozen=True)
 
-    llm: str = DEFAULT_LLM
+    llm: str = "smollm2-135m-instruct"
     """A catalogue name, a GGUF file, a folder or hub id for transformers, or an http(s) URL."""
     llm_name: str = ""
     """The model to ask for at an http(s) URL; empty: the first that the server lists."""
