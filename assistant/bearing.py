@@ -1,6 +1,7 @@
 """The part of a long text that bears on a claim: what the support model reads of it."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +9,9 @@ from corpus.sections import sentence_ranges
 
 from .words import content_stems
 
+_LINE = re.compile(  # before an item of a list or a row of a table, which have no full stop
+    r"\n(?=[ \t]{0,20}(?:[-*+•]|\d{1,3}[.)])\s|[^\n;]{1,200}; [^\n:;]{1,80}: )"
+)
 _LONGEST = 60  # words of one piece; pages without full stops are cut
 
 
@@ -58,7 +62,8 @@ def _order(held: Sequence[frozenset[str]], weights: dict[str, float]) -> Iterato
 
 
 def _pieces(text: str) -> Iterator[str]:
-    for start, end in sentence_ranges(text):
-        words = text[start:end].split()
-        for at in range(0, len(words), _LONGEST):
-            yield " ".join(words[at : at + _LONGEST])
+    for block in _LINE.split(text):
+        for start, end in sentence_ranges(block):
+            words = block[start:end].split()
+            for at in range(0, len(words), _LONGEST):
+                yield " ".join(words[at : at + _LONGEST])

@@ -43,6 +43,8 @@ class _Cell:
 
 def misplaced_figure(claim: str, evidence: str) -> str:
     """The figure that `claim` gives to another thing than `evidence` does; empty for none."""
+    if elsewhere := _of_another_column(claim, evidence):
+        return elsewhere
     cells = list(_cells(evidence))
     if len(cells) < 2:
         return ""
@@ -71,6 +73,33 @@ def misplaced_figure(claim: str, evidence: str) -> str:
         ):
             return figure.text
     return ""
+
+
+def _of_another_column(claim: str, evidence: str) -> str:
+    """The one figure of `claim` that stands in cells of a table, when it names another column.
+
+    Empty for none, and when it names the columns of those cells in any way.
+    """
+    rows = [row for line in evidence.split("\n") if (row := _row(line))]
+    if not rows:
+        return ""
+    claimed = figures(claim)
+    named = frozenset(content_stems(claim))
+    columns = {column: frozenset(content_stems(column)) for row in rows for column, _ in row}
+    seen = Counter(stem for stems in columns.values() for stem in stems)
+    titles = [figure for column in columns for figure in figures(column)]
+    valued = [f for f in claimed if not any(gives(known, f, claim) for known in titles)]
+    if len(valued) != 1:
+        return ""
+    (figure,) = valued
+    cells = [(column, figures(cell)) for row in rows for column, cell in row[1:]]
+    holding = {c for c, found in cells if any(gives(f, figure, claim) for f in found)}
+    rivals = {c for c, found in cells if any(_alike(figure, f) for f in found)} - holding
+    own = {c: {stem for stem in columns[c] if seen[stem] == 1} for c in holding | rivals}
+    if not holding or any(_in(stem, named) for column in holding for stem in own[column]):
+        return ""
+    meant = (all(_in(stem, named) for stem in own[c]) for c in rivals if own[c])
+    return figure.text if any(meant) else ""
 
 
 def unnamed_group(claim: str, evidence: str, asked: str) -> str:
@@ -185,6 +214,11 @@ def _words(text: str, found: Sequence[Figure]) -> frozenset[str]:
 def _cells(evidence: str) -> Iterator[_Cell]:
     header: list[str] = []
     for line in evidence.split("\n"):
+        row = _row(line)
+        if row and not figures(row[0][1]):
+            told = [figure for part in row for figure in figures(" ".join(part))]
+            yield _Cell(tuple(told), _words(line, told), _words(row[0][1], []))
+            continue
         label, _, rest = line.partition(": ")
         label = label.partition(",")[0]
         parts = re.split(r",\s+", rest)
@@ -199,6 +233,14 @@ def _cells(evidence: str) -> Iterator[_Cell]:
             yield _cell(rest, "", label)
         else:
             yield from _clauses(line)
+
+
+def _row(line: str) -> list[tuple[str, str]]:
+    """The columns and cells of a table's row, "Grade: B2; Base pay: 30,000; Bonus: 10 %"."""
+    pairs = [part.partition(": ") for part in line.split("; ")]
+    if len(pairs) < 3 or not all(colon for _, colon, _ in pairs[1:]):
+        return []
+    return [(column, cell) if colon else ("", column) for column, colon, cell in pairs]
 
 
 def _clauses(line: str) -> Iterator[_Cell]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from corpus.readable import readable
+from corpus.readable import with_columns
 from corpus.sections import Span
 
 from .answer import Citation, Sentence
@@ -11,7 +11,7 @@ from .evidence import Passage
 
 _FINAL = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?]+$")  # "11 a.m." keeps its point
 _BULLET = re.compile(r"^(?:[-*+•]|\d+[.)])\s+")
-_ITEM = re.compile(r"\s*(?:[-*+•]\s|\d+[.)]\s|\|)")
+_ITEM = re.compile(r"\s*(?:[-*+•]\s|\d+[.)]\s)|.*\|")  # of a list, or a row of a table
 
 
 class Composer:
@@ -26,20 +26,25 @@ class Composer:
         self, text: str, quotes: Sequence[tuple[Passage, range]], support: float
     ) -> Sentence:
         """Display a sentence of the model that the `quotes`, spans of passages, bear out."""
-        marks = tuple(dict.fromkeys(self._cite(passage, span).mark for passage, span in quotes))
-        written = f"{_FINAL.sub('', text)} {''.join(f'[{mark}]' for mark in marks)}."
+        parts = [(p, part) for p, span in quotes for part in (span, p.header_of(span)) if part]
+        marks = tuple(dict.fromkeys(self._cite(passage, part).mark for passage, part in parts))
+        written = f"{_FINAL.sub('', text)} {_written(marks)}."
         return self._append(written, " ", marks, "supported", support, "model")
 
     def add_quote(self, passage: Passage, span: range) -> Sentence:
-        """Display the exact words of `span`; Markdown marks are undone, lists stay lists."""
-        citation = self._cite(passage, span)
-        words = as_displayed(citation.quote)
-        if "\n" in words:
-            written = f"{words} [{citation.mark}]"
-        else:
-            end = _FINAL.search(words)
-            written = f"{_FINAL.sub('', words)} [{citation.mark}]{end[0] if end else '.'}"
-        return self._append(written, "\n\n", (citation.mark,), "quoted", 1.0, "quote")
+        """Display the exact words of `span`; Markdown marks are undone, lists stay lists.
+
+        Rows of a table come with their columns' names, and cite the header that holds those.
+        """
+        header = passage.header_of(span)
+        cited = [self._cite(passage, part) for part in (span, header) if part]
+        marks = tuple(citation.mark for citation in cited)
+        words = as_displayed(*(citation.quote for citation in cited))
+        end = None if "\n" in words else _FINAL.search(words)
+        point = "" if "\n" in words else end[0] if end else "."
+        bare = _FINAL.sub("", words) if end else words
+        written = f"{bare} {_written(marks)}{point}"
+        return self._append(written, "\n\n", marks, "quoted", 1.0, "quote")
 
     def _cite(self, passage: Passage, span: range) -> Citation:
         for known in self.citations:
@@ -77,23 +82,26 @@ class Composer:
 
 
 def quote_ranges(passage: Passage, spans: Sequence[Span]) -> list[range]:
-    """What is quoted of `passage`: all of it with its lead-in as one range, else span by span.
-
-    Rows of a table with several columns come after its header, which says what they hold.
-    """
+    """What is quoted of `passage`: all of it with its lead-in as one range, else span by span."""
     if len(spans) == len(passage.spans):
         return [range(passage.start, passage.end)]
-    rows = [range(span.start, span.end) for span in spans]
-    return [range(*passage.header), *rows] if passage.header else rows
+    return [range(span.start, span.end) for span in spans]
 
 
-def as_displayed(quote: str) -> str:
-    """A quote for display: a lead-in and its items or rows as a Markdown list."""
+def as_displayed(quote: str, header: str = "") -> str:
+    """A quote for display: a lead-in and its items or rows as a Markdown list.
+
+    `header` is that of a table whose rows it holds.
+    """
     if "\n" not in quote:
-        return readable(quote).strip()
-    lines = [line.strip() for line in readable(quote).split("\n") if line.strip()]
+        return with_columns(quote, header).strip()
+    lines = [line.strip() for line in with_columns(quote, header).split("\n") if line.strip()]
     if not any(_ITEM.match(line) for line in quote.split("\n")[1:]):
         return " ".join(lines)  # a sentence that was wrapped in its source
     lead, items = (lines[:1], lines[1:]) if lines[0].endswith(":") else ([], lines)
     bullets = [f"- {_BULLET.sub('', item)}" for item in items]
     return "\n\n".join([*lead, "\n".join(bullets)])
+
+
+def _written(marks: Sequence[int]) -> str:
+    return "".join(f"[{mark}]" for mark in marks)

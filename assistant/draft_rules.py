@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from corpus.readable import readable
+from corpus.readable import readable, with_columns
 
 from .binding import unnamed_group
 from .evidence import Passage
@@ -64,10 +64,18 @@ class Fact:
         return readable(self.passage.text[self.quoted.start : self.quoted.stop])
 
     @property
+    def told(self) -> str:
+        """The same, each cell of a table's row after the name of its column."""
+        text, header = self.passage.text, self.passage.header_of(self.quoted)
+        above = text[header.start : header.stop] if header else ""
+        return with_columns(text[self.quoted.start : self.quoted.stop], above)
+
+    @property
     def prompt(self) -> str:
         """The quote on one line, with the last heading where its lead-in does not say it."""
-        line = "; ".join(part.strip(" -") for part in self.words.split("\n") if part.strip(" -"))
-        line = line.replace(":; ", ": ")
+        parts = (part.strip().removeprefix("- ") for part in self.told.split("\n"))
+        joint = " | " if self.passage.header else "; "
+        line = joint.join(filter(None, parts)).replace(f":{joint}", ": ")
         introduced = self.passage.intro and self.quoted.start == self.passage.start
         if introduced:
             return line
@@ -78,7 +86,7 @@ class Fact:
     def evidence(self) -> str:
         """What a sentence that cites it is checked against: title, headings and the quote."""
         above = dict.fromkeys((self.passage.title, *self.passage.section))
-        return f"{' > '.join(above)}.\n{self.words}"
+        return f"{' > '.join(above)}.\n{self.told}"
 
 
 def cleaned(text: str) -> str:
@@ -139,7 +147,7 @@ def stricter(
     """`verdict`, but what the quote says better, or whole, gives way to its exact words."""
     if not verdict.supported:
         return verdict
-    if _HEDGES & set(words(cited.words)) and not _HEDGES & set(words(plain)):
+    if _HEDGES & set(words(cited.told)) and not _HEDGES & set(words(plain)):
         return replace(verdict, reason="it leaves out that the cited text hedges")
     if group := unnamed_group(plain, cited.words, question):
         return replace(verdict, reason=f"it leaves out that the figure is of {group}")

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from corpus.chunks import Chunk
-from corpus.readable import readable
+from corpus.readable import columns_of, readable
 from corpus.sections import Document, Span
 from index.embedder import Floats
 from index.store import Hit, Index
@@ -86,7 +86,12 @@ class Passage:
         first = self.spans[0]
         if first.kind != "row" or first.lead is None:
             return None
-        return first.lead if self.text[slice(*first.lead)].strip(" |").count("|") > 1 else None
+        return first.lead if columns_of(self.text[slice(*first.lead)]) else None
+
+    def header_of(self, quoted: range) -> range | None:
+        """The header that says what the `quoted` rows hold, when it stands outside of them."""
+        header = range(*self.header) if self.header else None
+        return header if header and header.start not in quoted else None
 
     @cached_property
     def header_text(self) -> str:

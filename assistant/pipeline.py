@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 DEFAULT_INDEX = "default"
-_QUOTED, _CLOSE = 3, 7.0  # so many passages, and how far behind the best one they may score
+_QUOTED, _CLOSE = 4, 7.0  # so many passages, and how far behind the best one they may score
 _FAILURES = 2  # sentences that fail one after the other: what follows them fails too
 # How sure reading must be of a sentence of the LLM; the default one, 135M in its name, errs often.
 _CERTAINTY, _TINY, _CERTAINTY_OF_TINY = 0.7, "135m", 0.98

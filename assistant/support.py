@@ -5,7 +5,7 @@ places are compared exactly: one that the evidence does not give, or gives to so
 fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
 evidence together, and what can be counted (missing words and names) corrects it.
 docs/decisions/0008-support.md, 0014-eight-bits.md, 0016-figures-and-comparisons.md,
-0017-relations.md and 0018-a-larger-models-sentences.md say how good it is.
+0017-relations.md, 0018-a-larger-models-sentences.md and 0019-tables.md say how good it is.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from corpus.readable import with_columns
 from index.models import ModelStore
 
 from .bearing import bearing
@@ -33,7 +34,7 @@ READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 _PLAIN = 0.9  # so sure by reading: "outpaces the market" compares too
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 7  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 8  # counted up when the rules judge otherwise: the report card is then to be made anew
 _LONG, _STEEP = 100, 3  # words of an evidence that is half long, and how fast it becomes so
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that join a sentence to what was asked or said before; no evidence holds them.
@@ -204,7 +205,7 @@ class Comparison:
 
     def __init__(self, sentence: str, evidence: str) -> None:
         self._sentence = by_itself(sentence)
-        self._evidence = evidence
+        self._evidence = with_columns(evidence) if "|" in evidence else evidence
         self.claimed = content_stems(self._sentence)
 
     def read(self, most: int) -> tuple[str, str]:

@@ -18,6 +18,8 @@ import sentencex
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from .readable import with_columns
+
 _BULLET = re.compile(r"[ \t>]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?(?:\[[ xX]\][ \t]+)?")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _PARAGRAPH = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
@@ -80,6 +82,22 @@ class Document:
         """The front matter's title, else the only first-level heading, else the file name."""
         tops = [block.title for block in self._blocks if block.level == 1]
         return self.meta.get("title") or (tops[0] if len(tops) == 1 else self.stem)
+
+    def told(self, start: int, end: int) -> str:
+        """What stands there as people read it, the cells of tables after their columns' names."""
+        first = next((row for row in self._rows if row.start <= start < row.end), None)
+        header = self.text[slice(*first.lead)] if first and first.lead else ""
+        return with_columns(self.text[start:end], header)
+
+    @property
+    def headers(self) -> frozenset[tuple[int, int]]:
+        """The ranges of the tables' headers."""
+        return frozenset(row.lead for row in self._rows if row.lead)
+
+    @cached_property
+    def _rows(self) -> tuple[Span, ...]:
+        spans = (span for section in self.sections for span in section.spans)
+        return tuple(span for span in spans if span.kind == "row")
 
     @property
     def stem(self) -> str:

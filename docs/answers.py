@@ -20,7 +20,7 @@ from eval.cases import read_cases
 HERE = Path(__file__).parent
 CASES = HERE.parent / "eval" / "cases" / "career.jsonl"
 ANSWERS = 100
-_MARKS = re.compile(r" \[\d+\]")
+_MARKS = re.compile(r"\s*\[\d+\]")
 _WORD = re.compile(r"[^\W_]+")
 _HEAD = """# {answers} answers, read sentence against quote
 
@@ -50,10 +50,11 @@ def main() -> None:
             cited = [c for c in answer.citations if c.mark in sentence.citations]
             quote = " ".join(c.quote for c in cited)
             shown.append((sentence, quote))
-            same = _words(sentence.text) == _words(as_displayed(quote)) and all(
-                _exact(assistant, c) for c in cited
-            )
-            exact += sentence.origin == "quote" and same
+            if sentence.origin == "quote":  # what a row of a table cites second is its header
+                words = as_displayed(*(c.quote for c in cited))
+                exact += _words(sentence.text) == _words(words) and all(
+                    _exact(assistant, c) for c in cited
+                )
             told.append(_entry(sentence, quote, read.get((sentence.text, quote))))
         if asked == ANSWERS:
             break

@@ -8,7 +8,7 @@ bear it out, and the others say more of it, all contexts together may
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.words import content_stems
 
@@ -23,7 +23,8 @@ class Given:
     """An answer to be judged, from anywhere.
 
     `contexts` is None when it is not known what was given to the answerer. `cited` has the text
-    behind each mark; None: mark n is context n.
+    behind each mark; None: mark n is context n. `headers` are the marks of tables' headers: their
+    names stand in the rows that are cited with them.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Given:
     answer: str
     contexts: tuple[str, ...] | None
     cited: Mapping[int, str] | None = None
+    headers: frozenset[int] = frozenset()
 
     @property
     def by_mark(self) -> Mapping[int, str]:
@@ -127,10 +129,11 @@ class _Known:
         return pair in self._judged or self._quoted(pair)
 
     def _quoted(self, pair: Pair) -> bool:
-        """Whether the claim is a whole sentence or item of the text."""
+        """Whether the claim is a whole sentence, item or row of the text."""
         claim, text = pair
         if text not in self._held:
-            self._held[text] = {_same(piece.stated) for piece in claims_in(text)}
+            pieces = [*(piece.stated for piece in claims_in(text)), *_lines(text)]
+            self._held[text] = set(map(_same, pieces))
         return _same(claim) in self._held[text]
 
 
@@ -139,7 +142,10 @@ class _Prepared:
 
     def __init__(self, given: Given) -> None:
         self.given = given
-        self.claims = claims_in(given.answer)
+        self.claims = [
+            replace(claim, marks=tuple(m for m in claim.marks if m not in given.headers))
+            for claim in claims_in(given.answer)
+        ]
         self.contexts = [c for c in given.contexts or () if c.strip()]
         self._choice = _Choice(self.contexts)
         self.best = [self._choice.best(c.stated) if self.contexts else -1 for c in self.claims]
@@ -294,6 +300,15 @@ def _verdict(found: Judgement) -> str:
 
 def _together(texts: Sequence[str]) -> str:
     return "\n\n".join(texts)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of `text`, and each with the last one that leads in: rows of a table have both."""
+    lead = ""
+    for line in text.split("\n"):
+        yield line
+        yield f"{lead} {line}"
+        lead = line if line.rstrip().endswith(":") else lead
 
 
 def _same(text: str) -> str:

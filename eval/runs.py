@@ -21,7 +21,6 @@ from pydantic import TypeAdapter
 from assistant import Answer, Assistant, __version__
 from assistant.answer import Done, SentenceReady
 from corpus.errors import IndexBusy, UsageError
-from corpus.readable import readable
 
 from .bench import file_identity, machine
 from .card import card_of
@@ -115,7 +114,7 @@ def scored_run(
     on_pair: OnPair | None = None,
 ) -> Run:
     """The answers to `cases`, judged and scored."""
-    given = [_given(case, one) for case, one in zip(cases, asked, strict=True)]
+    given = [_given(case, one, assistant) for case, one in zip(cases, asked, strict=True)]
     assessments = assess(given, judge, on_pair)
     rest = _other_scores(cases, asked, assistant, judge)
     items = tuple(
@@ -280,23 +279,27 @@ def _contexts(assistant: Assistant, answer: Answer) -> tuple[Context, ...]:
     ]
     documents = {source: assistant.index.document(source) for source, *_ in found}
     return tuple(
-        Context(readable(known.text[start:end]), source, section, known.title)
+        Context(known.told(start, end), source, section, known.title)
         for source, section, start, end in found
         for known in [documents[source]]
     )
 
 
-def _given(case: Case, asked: Asked) -> Given:
+def _given(case: Case, asked: Asked, assistant: Assistant) -> Given:
     answer = asked.answer
+    documents = {c.source: assistant.index.document(c.source) for c in answer.citations}
     cited = {
-        c.mark: Context(readable(c.quote), c.source, c.section, c.title) for c in answer.citations
+        c.mark: Context(documents[c.source].told(c.start, c.end), c.source, c.section, c.title)
+        for c in answer.citations
     }
+    headers = {(source, at) for source, known in documents.items() for at in known.headers}
     return Given(
         case.id,
         case.question,
         answer.text,
         tuple(context.read for context in asked.contexts),
         {mark: context.read for mark, context in cited.items()},
+        frozenset(c.mark for c in answer.citations if (c.source, (c.start, c.end)) in headers),
     )
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from assistant.llm import LLM
 from assistant.prompts import draft_messages
 from corpus.paths import SHIPPED_DOCUMENTS
-from corpus.readable import readable
 from corpus.readers import read_file
 from corpus.sections import Document
 
@@ -173,7 +172,7 @@ def _sections(name: str) -> list[tuple[str, str]]:
     shipped = SHIPPED_DOCUMENTS / name
     document: Document = read_file(shipped if shipped.exists() else _OTHERS / name, name)
     return [
-        (section.path[-1], readable(document.text[section.spans[0].start : section.spans[-1].end]))
+        (section.path[-1], document.told(section.spans[0].start, section.spans[-1].end))
         for section in document.sections
     ]
 

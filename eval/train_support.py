@@ -1,6 +1,6 @@
 """Makes the weights of the support model (`assistant/support.py`).
 
-    python -m eval.train_support --judge train.jsonl.gz [--on WEIGHTS]
+    python -m eval.train_support --judge train.jsonl.gz [--on WEIGHTS [--also FOLDER]]
 
 Learns from `eval/training/pairs/` (claims written by hand for passages of the documents there, true
 and subtly false, and twins of a true claim and a false one that differ in a word or two) and from
@@ -10,6 +10,8 @@ sentences, as in real use; true claims changed into false ones; true claims with
 another. What is `held_back` is never learnt from: it measures. With `--on`, weights that know
 those pairs are taught on, with `eval/training/drafts/` (sentences as chat models answer with) and
 parts of the others and of `eval/training/relations/`, and the mean of before and after is taken.
+The shipped weights know nothing of `eval/training/drafts/more/`, half of it about tables, and read
+the tables of `pairs/` without the names of columns in each row (docs/decisions/0019).
 """
 
 import argparse
@@ -30,7 +32,7 @@ from torch import nn
 from assistant.bearing import bearing
 from assistant.cross_encoder import BASE
 from assistant.support import READ_WORDS, WEIGHTS
-from corpus.readable import readable
+from corpus.readable import with_columns
 from index.models import ModelStore
 
 from .learner import Learner, Schedule, Told, load, mean_of, save, seed
@@ -63,13 +65,13 @@ class Pair:
 def own_pairs(folder: Path = PAIRS) -> list[Pair]:
     """The pairs written by hand; those of a document, or the twins of a passage, are a group.
 
-    In `RELATIONS` and `DRAFTS` a row's id names its group: a passage, or a document.
+    Elsewhere than in `PAIRS` a row's id names its group: a passage, or a document.
     """
     pairs = []
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
             row = json.loads(line)
-            evidence = f"{row['heading']}. {readable(row['evidence'])}"
+            evidence = f"{row['heading']}. {with_columns(row['evidence'])}"
             claims = [(c, 1, "true") for c in row.get("true", ())]
             claims += [(f["claim"], 0, f["kind"]) for f in row.get("false", ())]
             group = file.stem if folder == PAIRS else row["id"]
@@ -249,11 +251,13 @@ def train(pairs: Sequence[Pair], models: ModelStore, epochs: int) -> Learner:
     return _taught(learner, Epochs(_to_teach(pairs)), epochs)
 
 
-def train_on(weights: Path, pairs: Sequence[Pair], models: ModelStore) -> Learner:
-    """The mean of `weights` and of what they become by the drafts and parts of all else."""
+def train_on(
+    weights: Path, pairs: Sequence[Pair], drafts: Sequence[Pair], models: ModelStore
+) -> Learner:
+    """The mean of `weights` and of what they become by the `drafts` and parts of all else."""
     seed(SEED)
     known = _to_teach([*pairs, *own_pairs(RELATIONS)])
-    make = Epochs(known, _to_teach(own_pairs(DRAFTS)))
+    make = Epochs(known, _to_teach(drafts))
     after = _taught(_loaded(weights, models), make, ROUNDS, SLOWER)
     return mean_of([_loaded(weights, models), after])
 
@@ -303,6 +307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the support model.")
     parser.add_argument("--judge", type=Path, required=True, help="labelled pairs, JSON lines")
     parser.add_argument("--on", type=Path, metavar="WEIGHTS", help="teach these on")
+    parser.add_argument("--also", type=Path, metavar="FOLDER", help="more drafts to teach on with")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="from the beginning")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
@@ -311,9 +316,11 @@ def main() -> None:
     models = ModelStore()
     card = {"base": BASE, "pairs": _hash(PAIRS), "judge": _hash(given.judge)}
     if given.on:
-        learner = train_on(given.on, pairs, models)
+        folders = [DRAFTS, given.also] if given.also else [DRAFTS]
+        drafts = [pair for folder in folders for pair in own_pairs(folder)]
+        learner = train_on(given.on, pairs, drafts, models)
         card |= {"on": _hash(given.on), "relations": _hash(RELATIONS)}
-        card |= {"drafts": _hash(DRAFTS), "epochs": str(ROUNDS)}
+        card |= {"drafts": " ".join(map(_hash, folders)), "epochs": str(ROUNDS)}
     else:
         learner = train(pairs, models, given.epochs)
         card["epochs"] = str(given.epochs)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from corpus.chunks import TARGET_TOKENS, chunk_document, embedding_text
 from corpus.errors import UsageError
+from corpus.readable import with_columns
 from corpus.readers import read_paths
 from corpus.sections import Document, Section, Span, sentence_ranges
 from index.embedder import LocalEmbedder
@@ -252,6 +253,49 @@ def test_table_rows_hang_on_their_header() -> None:
     rows = [span for span in spans if span.kind == "row"]
     assert [text[r.start : r.end] for r in rows] == ["| Top | $1 |", "| Low | 2 € |"]
     assert {text[slice(*row.lead)] for row in rows if row.lead} == {"| Level | Pay |"}
+
+
+WIDE = """Pay:
+
+| Level | Pay | **Bonus** |
+| --- | ---: | - |
+| Top | $1 | |
+| Low | `2` | 3 % |
+
+| A | B |
+|---|---|
+| c | d |
+"""
+
+
+def test_cells_are_told_with_the_names_of_their_columns() -> None:
+    told = "Pay:\n\nLevel: Top; Pay: $1\nLevel: Low; Pay: 2; Bonus: 3 %\n\nA: B\nc: d\n"
+    assert with_columns(WIDE) == told
+    document = Document("x.md", WIDE)
+    start = WIDE.index("| Low")
+    assert document.told(start, start + 17) == "Level: Low; Pay: 2; Bonus: 3 %"
+    start = WIDE.index("| c")
+    assert document.told(start, start + 9) == "c: d"
+    assert document.told(0, 4) == "Pay:"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (
+            "| A | B | C |\n|-|-|-|\n| a | - | - |\n| - | - | - |",
+            ["A: a; B: -; C: -", "A: -; B: -; C: -"],
+        ),
+        ("| A | B | C |\n|-|-|-|\n| a | b |\n| x | y | z |", ["A: a; B: b", "A: x; B: y; C: z"]),
+        ("| A | B | C |\n|-|-|-|\n| a \\| b | | c |", ["A: a | b; C: c"]),
+        ("| | B | C |\n|-|-|-|\n| a | b | c |", ["a; B: b; C: c"]),
+        ("> | A | B | C |\n> |-|-|-|\n> | a | b | c |", ["A: a; B: b; C: c"]),
+        ("A|B|C\n:-|-|-:\na|b|c", ["A: a; B: b; C: c"]),
+        ("This | that\n\nA text: with -|- in it", ["This: that", "", "A text: with -|- in it"]),
+    ],
+)
+def test_tables_are_told_whatever_their_form(table: str, told: list[str]) -> None:
+    assert with_columns(table).split("\n") == told
 
 
 def test_code_is_one_span_and_holds_no_headings() -> None:

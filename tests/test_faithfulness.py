@@ -124,6 +124,27 @@ def test_what_stands_word_for_word_is_supported_unjudged() -> None:
     assert not judge.asked
 
 
+def test_rows_of_a_table_stand_word_for_word_with_what_leads_in_and_without() -> None:
+    rows = "- Grade: A; Pay: $5; Leave: 20 days\n- Grade: B; Pay: $6; Leave: 24 days"
+    told = f"Staff > Pay.\nPay by grade:\n\n{rows.replace('- ', '')}"
+    judge = WordJudge()
+    for answer in (f"Pay by grade:\n\n{rows}", rows):
+        assert assessed(answer, told, judge=judge).faithfulness == 1.0
+    assert not judge.asked
+
+
+def test_the_header_that_a_row_cites_too_counts_neither_way() -> None:
+    row, header = (
+        "Staff > Pay.\nGrade: A; Pay: $5; Leave: 20 days",
+        "Staff > Pay.\nGrade: Pay, Leave",
+    )
+    answer = "Grade: A; Pay: $5; Leave: 20 days [1][2]. Nurses earn $5 [2]."
+    given = Given("1", "?", answer, (row, PAY), {1: row, 2: header}, frozenset({2}))
+    (found,) = assess([given], WordJudge())
+    assert [sentence.marks for sentence in found.sentences] == [(1,), ()]
+    assert (found.citation_recall, found.citation_precision) == (0.5, 1.0)
+
+
 def test_each_pair_is_judged_once() -> None:
     judge = WordJudge()
     given = Given("1", "?", "Nurses earn $5 [1]. Nurses earn $5 [1]. Pilots fly [9].", (PAY, PAY))

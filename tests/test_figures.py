@@ -260,3 +260,25 @@ def test_a_figure_of_one_group_among_several_needs_its_group(
 )
 def test_what_stands_beside_another_figure_is_not_always_a_group(claim: str, evidence: str) -> None:
     assert unnamed_group(claim, evidence, "") == ""
+
+
+BY_GRADE = """Grade: Engineer; On joining: 33,700; After three years: 37,200; Leave: 24 days
+Grade: Mate; On joining: 38,200; After three years: 42,800; Leave: 28 days"""
+
+
+@pytest.mark.parametrize(
+    ("claim", "misplaced"),
+    [
+        ("Engineers earn 33,700 on joining.", False),
+        ("Engineers earn 37,200 after three years.", False),
+        ("After three years a mate earns 42,800.", False),
+        ("Mates have 28 days of leave.", False),
+        ("Engineers earn 33,700 after three years.", True),
+        ("Engineers earn 37,200 on joining.", True),
+        ("Engineers earn 38,200 on joining.", True),
+        ("After three years an engineer earns 42,800.", True),
+        ("Mates have 24 days of leave.", True),
+    ],
+)
+def test_a_figure_of_a_table_belongs_to_its_row_and_its_column(claim: str, misplaced: bool) -> None:
+    assert bool(misplaced_figure(claim, BY_GRADE)) == misplaced

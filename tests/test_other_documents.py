@@ -109,11 +109,30 @@ def test_bold_words_are_quoted_with_what_they_introduce(assistant: Assistant) ->
     assert answer.citations[0].quote.startswith("**Bereavement.** Four paid days")
 
 
-def test_the_row_of_a_wide_table_comes_after_its_header(assistant: Assistant) -> None:
+def test_the_row_of_a_wide_table_comes_with_the_names_of_its_columns(assistant: Assistant) -> None:
+    WRITER.text = ""
     answer = assistant.ask("What does an engineer at Harbour Ferries earn after eight years?")
     first, second = answer.citations[:2]
-    assert first.quote == "| Grade | On joining | After three years | After eight years |"
-    assert second.quote == "| Engineer | 33,700 | 37,200 | 41,500 |"
+    assert first.quote == "| Engineer | 33,700 | 37,200 | 41,500 |"
+    assert second.quote == "| Grade | On joining | After three years | After eight years |"
+    assert answer.sentences[0].text == (
+        "Grade: Engineer; On joining: 33,700; After three years: 37,200; "
+        "After eight years: 41,500 [1][2]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("amount", "displayed"), [("41,500", True), ("37,200", False), ("61,300", False)]
+)
+def test_a_sentence_about_a_cell_is_checked_with_its_row_and_its_column(
+    assistant: Assistant, amount: str, displayed: bool
+) -> None:
+    WRITER.text = f"An engineer earns {amount} after eight years [1]."
+    answer = assistant.ask("What does an engineer at Harbour Ferries earn after eight years?")
+    assert (answer.sentences[0].origin == "model") == displayed
+    assert "| Engineer | 33,700 | 37,200 | 41,500 |" in quotes(answer)
+    if displayed:
+        assert answer.sentences[0].citations == (1, 2)
 
 
 def test_words_of_the_question_tell_which_document_is_meant(assistant: Assistant) -> None:
