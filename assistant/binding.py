@@ -80,7 +80,7 @@ def _of_another_column(claim: str, evidence: str) -> str:
 
     Empty for none, and when it names the columns of those cells in any way.
     """
-    rows = [row for line in evidence.split("\n") if (row := _row(line))]
+    rows = [row for line in evidence.split("\n") if (row := table_row(line))]
     if not rows:
         return ""
     claimed = figures(claim)
@@ -92,14 +92,13 @@ def _of_another_column(claim: str, evidence: str) -> str:
     if len(valued) != 1:
         return ""
     (figure,) = valued
-    cells = [(column, figures(cell)) for row in rows for column, cell in row[1:]]
+    cells = [(column, figures(cell)) for row in rows for column, cell in row]
     holding = {c for c, found in cells if any(gives(f, figure, claim) for f in found)}
     rivals = {c for c, found in cells if any(_alike(figure, f) for f in found)} - holding
     own = {c: {stem for stem in columns[c] if seen[stem] == 1} for c in holding | rivals}
-    if not holding or any(_in(stem, named) for column in holding for stem in own[column]):
+    if not holding or any(own[column] & named for column in holding):
         return ""
-    meant = (all(_in(stem, named) for stem in own[c]) for c in rivals if own[c])
-    return figure.text if any(meant) else ""
+    return figure.text if any(own[c] and own[c] <= named for c in rivals) else ""
 
 
 def unnamed_group(claim: str, evidence: str, asked: str) -> str:
@@ -214,10 +213,11 @@ def _words(text: str, found: Sequence[Figure]) -> frozenset[str]:
 def _cells(evidence: str) -> Iterator[_Cell]:
     header: list[str] = []
     for line in evidence.split("\n"):
-        row = _row(line)
-        if row and not figures(row[0][1]):
+        row = table_row(line)
+        if row:
             told = [figure for part in row for figure in figures(" ".join(part))]
-            yield _Cell(tuple(told), _words(line, told), _words(row[0][1], []))
+            of = figures(row[0][1])
+            yield _Cell(tuple(told), _words(line, told), _words(row[0][1], of), tuple(of))
             continue
         label, _, rest = line.partition(": ")
         label = label.partition(",")[0]
@@ -235,7 +235,7 @@ def _cells(evidence: str) -> Iterator[_Cell]:
             yield from _clauses(line)
 
 
-def _row(line: str) -> list[tuple[str, str]]:
+def table_row(line: str) -> list[tuple[str, str]]:
     """The columns and cells of a table's row, "Grade: B2; Base pay: 30,000; Bonus: 10 %"."""
     pairs = [part.partition(": ") for part in line.split("; ")]
     if len(pairs) < 3 or not all(colon for _, colon, _ in pairs[1:]):

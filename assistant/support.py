@@ -21,7 +21,7 @@ from corpus.readable import with_columns
 from index.models import ModelStore
 
 from .bearing import bearing
-from .binding import misplaced_figure
+from .binding import misplaced_figure, table_row
 from .comparing import compared_alone, other_period, plainly_denied, turned_round
 from .cross_encoder import CrossEncoder
 from .figure_check import missing_figures
@@ -210,7 +210,7 @@ class Comparison:
 
     def read(self, most: int) -> tuple[str, str]:
         """The sentence and what a model reads of the evidence, `most` words of it."""
-        return self._sentence, bearing(self._sentence, self._evidence, most)
+        return self._sentence, bearing(self._sentence, self._listed, most)
 
     @cached_property
     def fault(self) -> str:
@@ -252,7 +252,7 @@ class Comparison:
 
     def signals(self, read: float) -> Signals:
         """The signals, with the cross-encoder's log-odds `read`."""
-        count = len(words(self._evidence))
+        count = len(words(self._listed))
         long = _sigmoid(_STEEP * math.log((count + 1) / _LONG))
         return Signals(
             read_short=read * (1 - long),
@@ -263,6 +263,10 @@ class Comparison:
             evidence=math.log(count + 1),
             held=(1 - len(self._missing) / max(1, len(self.claimed))) * long,
         )
+
+    @cached_property
+    def _listed(self) -> str:
+        return _listed(self._evidence)
 
     @cached_property
     def _given(self) -> set[str]:
@@ -299,6 +303,22 @@ class Comparison:
     def _as_written(self) -> list[str]:
         missing = set(self._missing) - _written(self._sentence)
         return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
+
+
+def _listed(evidence: str) -> str:
+    """Tables as the reader was taught them: "label: cell, cell" below a header; one row stays."""
+    lines = evidence.split("\n")
+    rows = [table_row(line) for line in lines]
+    if sum(map(bool, rows)) < 2:
+        return evidence
+    listed: list[str] = []
+    columns: list[str] = []
+    for line, row in zip(lines, rows, strict=True):
+        names, cells = [name for name, _ in row], [cell for _, cell in row]
+        told = [cells] if names == columns else [names, cells]
+        listed += [f"{first}: {', '.join(rest)}" for first, *rest in told] if row else [line]
+        columns = names
+    return "\n".join(listed)
 
 
 def by_itself(sentence: str) -> str:
