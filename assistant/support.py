@@ -266,7 +266,7 @@ class Comparison:
 
     @cached_property
     def _listed(self) -> str:
-        return _listed(self._evidence)
+        return listed(self._evidence)
 
     @cached_property
     def _given(self) -> set[str]:
@@ -305,20 +305,20 @@ class Comparison:
         return [w for w in dict.fromkeys(words(self._sentence)) if stem(w) in missing]
 
 
-def _listed(evidence: str) -> str:
+def listed(evidence: str) -> str:
     """Tables as the reader was taught them: "label: cell, cell" below a header; one row stays."""
     lines = evidence.split("\n")
     rows = [table_row(line) for line in lines]
     if sum(map(bool, rows)) < 2:
         return evidence
-    listed: list[str] = []
+    written: list[str] = []
     columns: list[str] = []
     for line, row in zip(lines, rows, strict=True):
         names, cells = [name for name, _ in row], [cell for _, cell in row]
         told = [cells] if names == columns else [names, cells]
-        listed += [f"{first}: {', '.join(rest)}" for first, *rest in told] if row else [line]
+        written += [f"{first}: {', '.join(rest)}" for first, *rest in told] if row else [line]
         columns = names
-    return "\n".join(listed)
+    return "\n".join(written)
 
 
 def by_itself(sentence: str) -> str:

@@ -10,8 +10,8 @@ sentences, as in real use; true claims changed into false ones; true claims with
 another. What is `held_back` is never learnt from: it measures. With `--on`, weights that know
 those pairs are taught on, with `eval/training/drafts/` (sentences as chat models answer with) and
 parts of the others and of `eval/training/relations/`, and the mean of before and after is taken.
-The shipped weights know nothing of `eval/training/drafts/more/`, half of it about tables, and read
-the tables of `pairs/` without the names of columns in each row (docs/decisions/0019).
+The shipped weights know nothing of `eval/training/drafts/more/`, half of it about tables
+(docs/decisions/0019).
 """
 
 import argparse
@@ -31,7 +31,7 @@ from torch import nn
 
 from assistant.bearing import bearing
 from assistant.cross_encoder import BASE
-from assistant.support import READ_WORDS, WEIGHTS
+from assistant.support import READ_WORDS, WEIGHTS, listed
 from corpus.readable import with_columns
 from index.models import ModelStore
 
@@ -71,7 +71,7 @@ def own_pairs(folder: Path = PAIRS) -> list[Pair]:
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
             row = json.loads(line)
-            evidence = f"{row['heading']}. {with_columns(row['evidence'])}"
+            evidence = f"{row['heading']}. {listed(with_columns(row['evidence']))}"
             claims = [(c, 1, "true") for c in row.get("true", ())]
             claims += [(f["claim"], 0, f["kind"]) for f in row.get("false", ())]
             group = file.stem if folder == PAIRS else row["id"]
