@@ -30,7 +30,7 @@ def with_columns(quote: str, header: str = "") -> str:
         elif at == rule:
             continue
         elif columns and "|" in line:
-            told.append("; ".join(filter(None, map(_named, columns, _split(line)))))
+            told.append("; ".join(filter(None, map(_named, columns, cells_of(line)))))
         else:
             columns = []
             told.append(_readable_line(line))
@@ -39,7 +39,7 @@ def with_columns(quote: str, header: str = "") -> str:
 
 def columns_of(header: str) -> list[str]:
     """The names of a table's columns; none when its rows say `first: second` by themselves."""
-    cells = _split(header)
+    cells = cells_of(header)
     return cells if len(cells) > 2 else []
 
 
@@ -47,7 +47,8 @@ def _named(column: str, cell: str) -> str:
     return _unmarked(f"{column}: {cell}" if column and cell else cell)
 
 
-def _split(row: str) -> list[str]:
+def cells_of(row: str) -> list[str]:
+    """The cells of a table's row, their Markdown kept but for escaped pipes."""
     cells = _PIPE.split(_bare(row).removeprefix("|").removesuffix("|"))
     return [cell.strip().replace("\\|", "|") for cell in cells]
 
@@ -59,14 +60,14 @@ def _bare(line: str) -> str:
 
 def _is_rule(line: str) -> bool:
     """Whether it is the rule below a table's header."""
-    return "|" in line and all(re.fullmatch(r":?-+:?", cell) for cell in _split(line))
+    return "|" in line and all(re.fullmatch(r":?-+:?", cell) for cell in cells_of(line))
 
 
 def _readable_line(line: str) -> str | None:
     if _is_rule(line):
         return None
     if _bare(line).startswith("|") or re.search(r"\S\s\|\s\S", line.strip()):
-        cells = _split(line)
+        cells = cells_of(line)
         line = f"{cells[0]}: {', '.join(c for c in cells[1:] if c)}" if len(cells) > 1 else cells[0]
     return _unmarked(line)
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from assistant.lexicon import FUNCTION_WORDS
 from assistant.question import places_in
 from corpus.errors import UsageError
-from corpus.readable import readable
+from corpus.readable import cells_of, readable
 from corpus.sections import Document, Section, Span
 
 from . import draft_forms as forms
@@ -246,8 +246,7 @@ class _Reader:
         return " ".join(readable(self._document.text[slice(*place)]).split())
 
     def _cells(self, place: tuple[int, int]) -> list[str]:
-        row = self._document.text[slice(*place)].strip().strip("|")
-        return [readable(cell).strip() for cell in row.split("|")]
+        return [readable(cell) for cell in cells_of(self._document.text[slice(*place)])]
 
     def _lists(self, section: Section) -> Iterator[_Draft]:
         for (kind, lead), spans in groupby(section.spans, key=lambda s: (s.kind, s.lead)):
