@@ -38,13 +38,17 @@ def bearing(claim: str, evidence: str, words: int) -> str:
 
 
 def _order(held: Sequence[frozenset[str]], weights: dict[str, float]) -> Iterator[int]:
-    """The pieces by what each adds of the claim, then neighbours of the first, then the rest."""
-    values = [sum(weights.get(s, 0.0) for s in stems) for stems in held]
+    """The pieces by what each adds of the claim, then neighbours of the first, then the rest.
+
+    Sums over sets are exact (fsum): a process must not choose by the order of its sets.
+    """
+    values = [math.fsum(weights.get(s, 0.0) for s in stems) for stems in held]
     left = dict(weights)
     open_ = set(range(len(held)))
     first: list[int] = []
     while left and open_:
-        best = max(open_, key=lambda i: (sum(left.get(s, 0.0) for s in held[i]), values[i], -i))
+        gains = {i: math.fsum(left.get(s, 0.0) for s in held[i]) for i in open_}
+        best = max(open_, key=lambda i: (gains[i], values[i], -i))
         gain = [s for s in held[best] if s in left]
         if not gain:
             break

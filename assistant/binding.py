@@ -131,27 +131,6 @@ def unnamed_group(claim: str, evidence: str, asked: str) -> str:
     return ""
 
 
-def misordered(left: frozenset[str], sign: int, right: frozenset[str], evidence: str) -> bool:
-    """Whether the figures that `evidence` gives to two things contradict that one has more.
-
-    `left` and `right` are the words of the things; by `sign` the left one has more (1) or less.
-    """
-    cells = [cell for cell in _cells(evidence) if cell.label and len(cell.figures) == 1]
-    one, other = (_named(words, cells) for words in (left - right, right - left))
-    if one is None or other is None or one == other:
-        return False
-    a, b = one.figures[0], other.figures[0]
-    apart = a.low - b.low if a.low != b.low else a.high - b.high
-    return a.unit == b.unit and apart * sign < 0
-
-
-def _named(words: frozenset[str], cells: Sequence[_Cell]) -> _Cell | None:
-    """The cell whose label shares most with `words`; None when none or several do."""
-    best = max((len(cell.label & words) for cell in cells), default=0)
-    found = [cell for cell in cells if best and len(cell.label & words) == best]
-    return found[0] if len(found) == 1 else None
-
-
 def _labelled(said: frozenset[str], cells: Sequence[_Cell]) -> bool:
     """Whether `said` names the thing of one of `cells`, all of it."""
     return any(thing and thing <= said for thing in map(_thing, cells))
@@ -168,7 +147,7 @@ def _of(claimed: Sequence[Figure], cells: Sequence[_Cell], claim: str) -> bool:
 
 
 def _fit(near: frozenset[str], cell: _Cell, rarity: dict[str, float]) -> float:
-    return sum(rarity[word] for word in near if word in rarity and _in(word, cell.words))
+    return math.fsum(rarity[word] for word in near if word in rarity and _in(word, cell.words))
 
 
 def _in(word: str, words: frozenset[str]) -> bool:

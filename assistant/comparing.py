@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .bearing import bearing
-from .binding import misordered
 from .figures import WORDS, figures
+from .ordering import misordered, not_first
 from .words import content_stems, negated, stem, words
 
 _UP = """more higher greater larger bigger better longer faster stronger earlier older most highest
@@ -80,9 +80,11 @@ def turned_round(claim: str, evidence: str) -> str:
     Either both compare the same two things and not the same way round ("A pays less than B", "B
     pays less than A"), or the same words stand around the opposite word.
     """
+    if word := not_first(claim, evidence):
+        return word
     near = bearing(claim, evidence, _NEAR_WORDS)
     said, given = _comparison(claim), _comparison(near)
-    if said is not None and misordered(said.left, said.sign, said.right, evidence):
+    if said is not None and misordered(said.around, said.word, evidence):
         return said.word
     if said is not None and given is not None:
         straight = len(said.left & given.left) + len(said.right & given.right)
@@ -125,6 +127,7 @@ class _Comparison:
     word: str
     sign: int
     right: frozenset[str]
+    around: tuple[str, str, str]  # the text before, what compares ("fewer hours than"), and after
 
 
 def _comparison(text: str) -> _Comparison | None:
@@ -133,11 +136,11 @@ def _comparison(text: str) -> _Comparison | None:
     if len(found) != 1:
         return None
     match = found[0]
-    left, own, right = (
-        frozenset(content_stems(t)) for t in (text[: match.start()], match[0], text[match.end() :])
-    )
+    before, after = text[: match.start()], text[match.end() :]
+    left, own, right = (frozenset(content_stems(t)) for t in (before, match[0], after))
     word = match["verb"] or match["sign"]
-    return _Comparison(left - right - own, word, _sign(match), right - left - own)
+    around = (before, match[0], after)
+    return _Comparison(left - right - own, word, _sign(match), right - left - own, around)
 
 
 def _sign(match: re.Match[str]) -> int:

@@ -6,6 +6,7 @@ signals choose the passages that the reranker reads; both together rank those
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -218,11 +219,13 @@ class Ranker:
 
         A list of up to three items stays whole; of one of more than ten of which no word singles
         any out, it is the six nearest to the question. What answers by the reranker's word joins
-        those chosen, at least the best.
+        those chosen, at least the best; but items that the question names by their labels do alone.
         """
         passage = ranked.passage
         if len(passage.spans) <= _FEW_ITEMS:
             return passage.spans
+        if labelled := _by_labels(question, passage, self.rarity):
+            return labelled
         chosen = _by_words(question, ranked, self.rarity)
         if len(chosen) == len(passage.spans) or len(passage.spans) > _MOST_SPANS:
             return chosen
@@ -366,6 +369,43 @@ def _asks(text: str, span: Span) -> bool:
     return "?" in text[span.end - 4 : span.end]
 
 
+def _by_labels(
+    question: Question, passage: Passage, rarity: Callable[[str], float]
+) -> tuple[Span, ...]:
+    """The items or rows whose whole label the question says, and those that hold more of its words.
+
+    None where it compares or where most fit. Of labels that hold each other ("engineer", "senior
+    engineer") the longest counts.
+    """
+    labels = [_label(passage, span) for span in passage.spans]
+    shared = frozenset.intersection(*labels)
+    said = {label for label in labels if label - shared and label <= {*question.stems, *shared}}
+    named = {label for label in said if not any(label < other for other in said)}
+    chosen = {at for at, label in enumerate(labels) if label in named}
+    if question.compares or not chosen:
+        return ()
+    held = [set(meaning_stems(passage.span_text(span))) for span in passage.spans]
+    left = {*question.stems} - _general(passage).union(*(held[at] for at in chosen))
+    for at, stems in enumerate(held):
+        if math.fsum(map(rarity, left & stems)) >= _SPECIFIC:
+            chosen.add(at)
+            left -= stems
+    if len(chosen) * 2 > len(passage.spans):
+        return ()
+    return tuple(passage.spans[at] for at in sorted(chosen))
+
+
+def _label(passage: Passage, span: Span) -> frozenset[str]:
+    """The meaning stems of what stands before an item's colon or in a row's first cell."""
+    label, colon, _ = passage.span_text(span).partition(":")
+    return frozenset(meaning_stems(re.split(r"[,(]", label)[0])) if colon else frozenset()
+
+
+def _general(passage: Passage) -> set[str]:
+    """The words of all that stands above the items: they single none out."""
+    return set(meaning_stems(f"{passage.title}. {passage.heading}. {passage.intro_text}"))
+
+
 def _by_words(
     question: Question, ranked: Ranked, rarity: Callable[[str], float]
 ) -> tuple[Span, ...]:
@@ -373,10 +413,10 @@ def _by_words(
     passage = ranked.passage
     if not passage.is_list or len(passage.spans) == 1:
         return passage.spans
-    general = set(meaning_stems(f"{passage.title}. {passage.heading}. {passage.intro_text}"))
+    general = _general(passage)
     wanted = {s: w for s in question.stems if s not in general and (w := rarity(s)) > 0}
     weights = [
-        sum(wanted.get(stem, 0.0) for stem in set(meaning_stems(passage.span_text(span))))
+        math.fsum(wanted.get(stem, 0.0) for stem in set(meaning_stems(passage.span_text(span))))
         for span in passage.spans
     ]
     best = max(weights)
@@ -401,7 +441,7 @@ def _singled_out(
     chosen: set[int] = set()
     for at in sorted(range(len(weights)), key=lambda i: (-weights[i], i)):
         stems = set(meaning_stems(passage.span_text(passage.spans[at])))
-        gain = sum(left.get(stem, 0.0) for stem in stems)
+        gain = math.fsum(left.get(stem, 0.0) for stem in stems)
         tied = bool(chosen) and weights[at] == max(weights)
         if gain >= _SPECIFIC or tied or (compares and weights[at] > 0):
             chosen.add(at)

@@ -103,6 +103,14 @@ def test_items_that_answer_in_other_words_join_those_that_share_words(assistant:
     assert [q for q in ("meals", "dental", "pension") if q in quotes(answer)] == []
 
 
+def test_a_row_that_the_question_names_is_quoted_alone(assistant: Assistant) -> None:
+    question = Question("What is a mate paid on joining at Harbour Ferries?")
+    found = assistant._retrieve(question.text)[0]
+    table = next(ranked for ranked in found if ranked.passage.header)
+    chosen = assistant._ranker.focus(question, table)
+    assert [table.passage.span_text(span)[:5] for span in chosen] == ["Mate:"]
+
+
 def test_bold_words_are_quoted_with_what_they_introduce(assistant: Assistant) -> None:
     answer = assistant.ask("My father died. Do I get time off at Harbour Ferries?")
     assert answer.text.startswith("Bereavement. Four paid days are given")

@@ -1,14 +1,18 @@
 """The support check, with the real model: what may be displayed and what may not."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from assistant.bearing import bearing
-from assistant.comparing import compared_alone
+from assistant.comparing import compared_alone, turned_round
 from assistant.support import THRESHOLD, SupportCheck
+from corpus.readable import with_columns
 
 SEATTLE = "Salary > Geographic Variations. Seattle, WA: 15-20% above the national average"
 CITIES = """Salary > Geographic Variations. Pay differs by place:
@@ -113,6 +117,74 @@ def test_a_changed_claim_is_caught(
 )
 def test_a_comparison_needs_one_in_the_evidence(claim: str, evidence: str, alone: bool) -> None:
     assert bool(compared_alone(claim, evidence)) is alone
+
+
+COURIERS = with_columns("""Pay of couriers, by city.
+
+| City | Junior | Senior | Weeks of training |
+|---|---|---|---|
+| Oslo | 40,000 | 70,000 | 6 |
+| Bergen | 38,000 | 72,000 | 4 |
+| Narvik | 30,000 | 60,000 | 9 |""")
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "refuted"),
+    [
+        ("Narvik pays more than Oslo.", COURIERS, True),
+        ("Oslo pays more than Narvik.", COURIERS, False),
+        ("Oslo pays more than Bergen.", COURIERS, False),  # juniors, not seniors
+        ("Oslo pays seniors more than Bergen.", COURIERS, True),
+        ("For juniors, Bergen pays more than Oslo.", COURIERS, True),
+        ("Seniors in Oslo earn less than juniors in Bergen.", COURIERS, True),
+        ("Juniors in Oslo earn less than seniors in Narvik.", COURIERS, False),
+        ("Juniors earn more than seniors.", COURIERS, True),
+        ("Training takes longer in Narvik than in Oslo.", COURIERS, False),
+        ("Training takes longer in Bergen than in Oslo.", COURIERS, True),
+        ("Narvik has the highest pay for juniors.", COURIERS, True),
+        ("Oslo has the highest pay for juniors.", COURIERS, False),
+        ("Narvik's highest pay is 60,000.", COURIERS, False),
+        ("For seniors Bergen pays the highest wages.", COURIERS, False),
+        ("After tax Narvik pays more than Oslo.", COURIERS, False),
+        ("Adjusted for rents and taxes, Narvik pays more than Oslo.", COURIERS, False),
+        ("For juniors, Bergen pays the second highest wage.", COURIERS, False),
+        ("The gap between seniors is larger than the gap between juniors.", COURIERS, False),
+        ("Seattle has the highest premium above the average.", CITIES, True),
+        ("The lowest premium above the average is paid in Seattle.", CITIES, False),
+    ],
+)
+def test_figures_of_a_list_or_table_refute_an_order(
+    claim: str, evidence: str, refuted: bool
+) -> None:
+    assert bool(turned_round(claim, evidence)) is refuted
+
+
+def test_the_rules_do_not_depend_on_the_order_of_sets() -> None:
+    """A new process orders its sets in another way: what it chooses must be the same."""
+    told = {_rules(seed) for seed in ("0", "1", "2")}
+    assert len(told) == 1
+
+
+def _rules(seed: str) -> str:
+    script = """if True:
+        import hashlib, json, pathlib
+        from assistant.support import Comparison
+        told = hashlib.sha256()
+        for line in pathlib.Path("eval/training/relations/a.jsonl").open():
+            row = json.loads(line)
+            for twins in row["twins"]:
+                compared = Comparison(twins["true"], row["evidence"])
+                told.update(f"{compared.read(30)} {compared.fault}".encode())
+        print(told.hexdigest())"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def test_hand_written_claims_are_told_apart(support: SupportCheck) -> None:
