@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from corpus.errors import UsageError
 
 from .answer import Answer
-from .question import Question, one_form_of_roles
+from .question import JOINT, Question, one_form_of_roles
 from .words import content_stems, words
 
 Turn = Answer | Mapping[str, str]
@@ -60,7 +60,9 @@ def _merged(base: str, question: str) -> str:
             return question.strip()
     if not base or not _leans(question):
         return question.strip()
-    return _swapped(base, question) or f"{base.rstrip(' ?.!')} - {_OPENS.sub('', question).strip()}"
+    return _swapped(base, question) or JOINT.join(
+        (base.rstrip(" ?.!"), _OPENS.sub("", question).strip())
+    )
 
 
 def _asked(turn: Turn) -> str:

@@ -374,12 +374,12 @@ def _by_labels(
 ) -> tuple[Span, ...]:
     """The items or rows whose whole label the question says, and those that hold more of its words.
 
-    None where it compares or where most fit. Of labels that hold each other ("engineer", "senior
-    engineer") the longest counts.
+    None where it compares or where most fit; what a follow-up leans on names none. Of labels that
+    hold each other ("engineer", "senior engineer") the longest counts.
     """
     labels = [_label(passage, span) for span in passage.spans]
     shared = frozenset.intersection(*labels)
-    said = {label for label in labels if label - shared and label <= {*question.stems, *shared}}
+    said = {label for label in labels if label - shared and label <= question.asked_last | shared}
     named = {label for label in said if not any(label < other for other in said)}
     chosen = {at for at, label in enumerate(labels) if label in named}
     if question.compares or not chosen:

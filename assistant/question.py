@@ -139,6 +139,7 @@ _LEAD = re.compile(  # "In Porto, " but no question: "What is the pay, "
     rf"^(?!(?:what|which|who|why|how|is|are|do|does|can)\b)[^()?]{{2,80}}?[:,]\s+(?={_ASKING})",
     re.IGNORECASE,
 )
+JOINT = " - "  # between a question and the follow-up that leans on it
 _MOST_PARTS = 6  # what is joined beyond them is read as one
 
 
@@ -152,6 +153,11 @@ class Question:
     def stems(self) -> tuple[str, ...]:
         """Its meaning words in the form that `meaning_stems` gives texts, without repeats."""
         return tuple(dict.fromkeys(meaning_stems(self.text)))
+
+    @cached_property
+    def asked_last(self) -> frozenset[str]:
+        """The stems of what was asked last: of all, or of what follows an earlier question."""
+        return frozenset(meaning_stems(self.text.rpartition(JOINT)[2]))
 
     @cached_property
     def words(self) -> tuple[str, ...]:
