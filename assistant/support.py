@@ -34,7 +34,7 @@ READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
 THRESHOLD = 0.5
 _PLAIN = 0.9  # so sure by reading: "outpaces the market" compares too
 SHIPPED = "shipped"  # the name of the model that comes with the package
-_RULES = 8  # counted up when the rules judge otherwise: the report card is then to be made anew
+_RULES = 9  # counted up when the rules judge otherwise: the report card is then to be made anew
 _LONG, _STEEP = 100, 3  # words of an evidence that is half long, and how fast it becomes so
 _NEAR_WORDS = 40  # where a denial or a direction would stand
 # Words that join a sentence to what was asked or said before; no evidence holds them.
