@@ -52,6 +52,12 @@ _APART = re.compile(
     r"sooner|ahead|apart|cheaper|dearer|extra)\b",
     re.IGNORECASE,
 )
+_BY = re.compile(  # "rose by 17", "a gap of 17"
+    r"\b(?:by|(?:gap|lead|rise|increase|difference|fall|drop|growth) (?:of|is|was))\s+"
+    r"(?:(?:only|just|about|exactly)\s+)?\S?$",
+    re.IGNORECASE,
+)
+_POINTS = re.compile(r"\s+(?:percentage )?points?\b", re.IGNORECASE)
 _SINCE = re.compile(r"\s+years?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
 _TOGETHER = re.compile(r"\b(?:together|altogether|combined|between them|in all)\b", re.IGNORECASE)
 _EARLIER = re.compile(r"\b(?:earlier|before|previous)\b", re.IGNORECASE)
@@ -206,7 +212,9 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
         return claimed.low in _years_told(known, evidence)
     after = claim[claimed.start + len(claimed.text) :]
     near = 1e-6 * abs(claimed.low)
-    if _APART.match(after):
+    if not claimed.unit and _POINTS.match(after):
+        claimed = replace(claimed, unit="%")
+    if _APART.match(after) or _BY.search(claim[: claimed.start + 1]):
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(b - a - claimed.low) <= near for a, b in pairs)
     if claimed.seconds == SECONDS["year"]:
@@ -223,8 +231,9 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
 
 def _alike(known: Figure, claimed: Figure) -> bool:
     """Whether two single values count the same."""
-    kinds = ((k.unit, k.seconds, k.every) for k in (known, claimed))
-    return len(set(kinds)) == 1 and not known.is_range and not _is_year(known)
+    kinds = ((k.unit, k.seconds) for k in (known, claimed))
+    same = len(set(kinds)) == 1 and (known.every == claimed.every or not claimed.every)
+    return same and not known.is_range and not _is_year(known)
 
 
 def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:

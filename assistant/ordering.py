@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 from .binding import table_row
 from .figures import WORDS, Figure, figures
@@ -32,6 +33,12 @@ _OTHERWISE = re.compile(
 )
 _ALL = re.compile(
     r"^\W*(?:any|every|all|each|both|either|most|many|some|none|half)\b", re.IGNORECASE
+)
+_APART = re.compile(
+    r"\b(?:more|less|fewer|higher|lower|longer|shorter|above|below|over|under|beyond|between|apart|"
+    r"ahead|behind|extra|gap|differ\w*|further|up|down|r[io]se\w*|grew|grow\w*|increase\w*|fell|"
+    r"fall\w*|drop\w*|climb\w*|jump\w*|gain\w*)\b",
+    re.IGNORECASE,
 )
 _RANKED = re.compile(r"\brank|\bplace[ds]\b|\bposition|\bleague\b", re.IGNORECASE)
 _CLAUSE = re.compile(
@@ -181,6 +188,41 @@ def not_first(claim: str, evidence: str) -> str:
         for own in named.of(cells, claim)
     ]
     return found[0] if beaten and all(beaten) else ""
+
+
+def is_difference(text: str, claim: str, evidence: str) -> bool:
+    """Whether the figure `text` of `claim` tells two figures apart that it names.
+
+    "Boutiques pay $25,000 more than banks in the second year": by the names of two rows and their
+    column, or of two columns and their row.
+    """
+    figure = next(f for f in figures(claim) if f.text == text)
+    if not _APART.search(claim) or figure.is_range or figure.open or figure.unit == "th":
+        return False
+    said = _label_words(claim)
+    cells = list(_valued(evidence))
+    rows = _spoken_of(said, {cell.row for cell in cells})
+    columns = _spoken_of(said, {cell.column for cell in cells})
+    meant = [cell for cell in cells if cell.row in rows or (cell.column in columns and not rows)]
+    return any(
+        abs(abs(a.figure.low - b.figure.low) - figure.low) <= 1e-6 * figure.low
+        and a.measure == b.measure
+        and a.is_time == bool(figure.seconds)
+        and figure.unit in ("", a.figure.unit or figure.unit)
+        and (
+            (a.column == b.column and (a.column in columns or not columns))
+            or (a.row == b.row and {a.column, b.column} <= columns)
+        )
+        for a, b in combinations(meant, 2)
+    )
+
+
+def _spoken_of(
+    said: frozenset[str], labels: Collection[frozenset[str]]
+) -> frozenset[frozenset[str]]:
+    """The `labels` of which `said` has a word that not all have."""
+    common = frozenset.intersection(*labels) if len(labels) > 1 else frozenset()
+    return frozenset(label for label in labels if (label - common) & said)
 
 
 def _is_beaten(own: _Valued, cells: Sequence[_Valued], sign: int, *, across: bool) -> bool:

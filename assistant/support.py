@@ -26,6 +26,7 @@ from .comparing import compared_alone, other_period, plainly_denied, turned_roun
 from .cross_encoder import CrossEncoder
 from .figure_check import missing_figures
 from .figures import figures
+from .ordering import is_difference
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 
@@ -215,8 +216,9 @@ class Comparison:
     @cached_property
     def fault(self) -> str:
         """What figures or places have against the sentence; empty when nothing."""
-        if absent := missing_figures(self._sentence, self._evidence):
-            return f"the number {absent[0]} is not in the cited text"
+        for number in missing_figures(self._sentence, self._evidence):
+            if not is_difference(number, self._sentence, self._evidence):
+                return f"the number {number} is not in the cited text"
         if figure := misplaced_figure(self._sentence, self._evidence):
             return f"the cited text gives {figure} to something else"
         if plainly_denied(self._sentence, self._evidence):
