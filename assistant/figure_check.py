@@ -9,6 +9,7 @@ limits: docs/decisions/0008-support.md, 0016-figures-and-comparisons.md.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from .figures import COUNT, CURRENCIES, SCALES, SECONDS, WORDS, Figure, count, figures
 from .words import content_stems
@@ -44,6 +45,7 @@ _PIECES = re.compile(r"[.;:()\n]")
 _COMMA = re.compile(r",(?!\d)\s*")
 _JOINS = re.compile(r"(?:^|\s)(?:and|or)\s")
 _THE = re.compile(r"\b(?:the|these|those|both|all|its|their)(?: other)?\s+$", re.IGNORECASE)
+_OF_THE = re.compile(r"\b(?:(?:of|than|all|between) the|all)\s+$", re.IGNORECASE)
 _ONLY_ONE = re.compile(r"\b(?:one|once|single)\s+(\w+(?:\s+\w+){0,2})", re.IGNORECASE)
 _FEW = 6  # values of a kind in the evidence; among more, chance finds any difference
 _YEARS = (1000, 2100)
@@ -57,9 +59,17 @@ _BY = re.compile(  # "rose by 17", "a gap of 17"
     r"(?:(?:only|just|about|exactly)\s+)?\S?$",
     re.IGNORECASE,
 )
+_CHANGED_FROM = re.compile(
+    r"\b(?:r[io]s(?:e|es|en|ing)|rais\w+|lift\w*|up|down|gr[eo]w\w*|jump\w*|f[ae]ll\w*|drop\w*|"
+    r"climb\w*|increas\w+|reduc\w+|cut\w*|doubl\w+)\b[^.;]{0,40}\bfrom\s+\S?$|"
+    r"\b(?:r[io]s(?:e|es|en)|up)\b[^.;]{0,60},\s+from\s+\S?$",
+    re.IGNORECASE,
+)
 _POINTS = re.compile(r"\s+(?:percentage )?points?\b", re.IGNORECASE)
 _SINCE = re.compile(r"\s+years?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
-_TOGETHER = re.compile(r"\b(?:together|altogether|combined|between them|in all)\b", re.IGNORECASE)
+_TOGETHER = re.compile(
+    r"\b(?:together|altogether|combined|between them|in (?:all|total))\b", re.IGNORECASE
+)
 _EARLIER = re.compile(r"\b(?:earlier|before|previous)\b", re.IGNORECASE)
 _LATER = re.compile(
     rf"\b(?P<n>{COUNT})\s+years?\s+(?:later|earlier|before|after\w*)\b|"
@@ -126,7 +136,24 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
         and not _worked_out(f, claim, known, evidence)
         and not _only_counts(f, claim, known, evidence)
         and not _beside_half(f, claim, known, evidence)
+        and not _from_one_to_another(f, claim, known, money)
     ]
+
+
+def _from_one_to_another(
+    claimed: Figure, claim: str, known: Sequence[Figure], money: Collection[str]
+) -> bool:
+    """Whether the evidence gives both ends as values of their own: of years, or of a change.
+
+    "Between 2022 and 2024", "rose from 38 to 57": no range of the evidence, but two of its values.
+    """
+    if not claimed.is_range or claimed.open:
+        return False
+    if not _years(claimed) and not _CHANGED_FROM.search(claim[: claimed.start + 1]):
+        return False
+    ends = (replace(claimed, high=claimed.low), replace(claimed, low=claimed.high))
+    single = [k for k in known if not k.is_range]
+    return all(any(gives(k, end, claim, money) for k in single) for end in ends)
 
 
 def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
@@ -140,6 +167,8 @@ def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence:
     if not claimed.text.isalpha():
         return False
     if claimed.low in _listed(evidence):
+        return True
+    if _OF_THE.search(claim[: claimed.start]) and claimed.low in _rows_and_columns(evidence):
         return True
     if not _THE.search(claim[: claimed.start]):
         return False
@@ -165,6 +194,15 @@ def _listed(evidence: str) -> set[int]:
             if joined := _JOINS.search(item):
                 sizes.add(size + (joined.start() > 0))
     return sizes - {0, 1}
+
+
+def _rows_and_columns(evidence: str) -> set[int]:
+    """How many rows and columns of values its tables have, told with the columns' names."""
+    sizes = set()
+    for _, lines in groupby(evidence.split("\n"), lambda line: line.count("; ")):
+        rows = [line for line in lines if line.count("; ") > 1 and ": " in line]
+        sizes |= {len(rows), rows[0].count("; ")} if rows else set()
+    return sizes
 
 
 def _beside_half(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:

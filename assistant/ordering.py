@@ -37,8 +37,14 @@ _ALL = re.compile(
 _APART = re.compile(
     r"\b(?:more|less|fewer|higher|lower|longer|shorter|above|below|over|under|beyond|between|apart|"
     r"ahead|behind|extra|gap|differ\w*|further|up|down|r[io]se\w*|grew|grow\w*|increase\w*|fell|"
-    r"fall\w*|drop\w*|climb\w*|jump\w*|gain\w*)\b",
+    r"fall\w*|drop\w*|climb\w*|jump\w*|gain\w*|another|better|worse|by)\b",
     re.IGNORECASE,
+)
+_TOGETHER = re.compile(
+    r"\b(?:together|altogether|combined|in (?:all|total)|total|sum|overall)\b", re.IGNORECASE
+)
+_ABOUT = re.compile(
+    r"\b(?:about|around|roughly|some|nearly|almost|approximately)\s+\S?$", re.IGNORECASE
 )
 _RANKED = re.compile(r"\brank|\bplace[ds]\b|\bposition|\bleague\b", re.IGNORECASE)
 _CLAUSE = re.compile(
@@ -190,31 +196,48 @@ def not_first(claim: str, evidence: str) -> str:
     return found[0] if beaten and all(beaten) else ""
 
 
-def is_difference(text: str, claim: str, evidence: str) -> bool:
-    """Whether the figure `text` of `claim` tells two figures apart that it names.
+def is_worked_out(text: str, claim: str, evidence: str) -> bool:
+    """Whether the figure `text` of `claim` is the difference or the sum of two that it names.
 
-    "Boutiques pay $25,000 more than banks in the second year": by the names of two rows and their
-    column, or of two columns and their row.
+    "Boutiques pay $25,000 more than banks in the second year": both stand in a row or a column that
+    `claim` names, and it names what else they stand in, or says the figure itself.
     """
     figure = next(f for f in figures(claim) if f.text == text)
-    if not _APART.search(claim) or figure.is_range or figure.open or figure.unit == "th":
+    apart, together = _APART.search(claim), _TOGETHER.search(claim)
+    if not (apart or together) or figure.is_range or figure.open or figure.unit == "th":
         return False
+    near = figure.low / 20 if _ABOUT.search(claim[: figure.start][-20:]) else 1e-6 * figure.low
     said = _label_words(claim)
-    cells = list(_valued(evidence))
+    cells = [
+        cell
+        for cell in _valued(evidence)
+        if (cell.figure.seconds or (cell.is_time and cell.column & _TIME & said and figure.seconds))
+        == figure.seconds
+    ]
     rows = _spoken_of(said, {cell.row for cell in cells})
     columns = _spoken_of(said, {cell.column for cell in cells})
-    meant = [cell for cell in cells if cell.row in rows or (cell.column in columns and not rows)]
-    return any(
-        abs(abs(a.figure.low - b.figure.low) - figure.low) <= 1e-6 * figure.low
-        and a.measure == b.measure
-        and a.is_time == bool(figure.seconds)
-        and figure.unit in ("", a.figure.unit or figure.unit)
-        and (
-            (a.column == b.column and (a.column in columns or not columns))
-            or (a.row == b.row and {a.column, b.column} <= columns)
-        )
-        for a, b in combinations(meant, 2)
-    )
+    given = {f.low for f in figures(claim)}
+    for a, b in combinations(cells, 2):
+        if a.measure != b.measure or figure.unit not in ("", a.figure.unit or figure.unit):
+            continue
+        by_value = [cell.figure.low in given for cell in (a, b)]
+        if a.column == b.column:
+            named = [cell.row in rows for cell in (a, b)]
+            shared = a.column in columns or not columns
+        elif a.row == b.row:
+            named = [cell.column in columns for cell in (a, b)]
+            shared = a.row in rows or not rows
+        else:
+            continue
+        if all(n or v for n, v in zip(named, by_value, strict=True)) and any(named):
+            if not (shared or any(by_value)):
+                continue
+            low, high = sorted((a.figure.low, b.figure.low))
+            if apart and abs(high - low - figure.low) <= near:
+                return True
+            if together and a.row == b.row and abs(high + low - figure.low) <= near:
+                return True
+    return False
 
 
 def _spoken_of(
@@ -255,7 +278,7 @@ def _valued(evidence: str) -> Iterator[_Valued]:
         if line.strip() and not set(columns) & set(above):
             table += 1  # of lists and tables each compares its own
         above = columns if row else above if not line.strip() else []
-        if any(_RANKED.search(column) or "urrency" in column for column in columns):
+        if any(_RANKED.search(column) or "urrency" in column for column in columns[1:]):
             continue
         for column, cell in row[1:]:
             found = figures(cell)

@@ -26,7 +26,7 @@ from .comparing import compared_alone, other_period, plainly_denied, turned_roun
 from .cross_encoder import CrossEncoder
 from .figure_check import missing_figures
 from .figures import figures
-from .ordering import is_difference
+from .ordering import is_worked_out
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
 
@@ -217,7 +217,7 @@ class Comparison:
     def fault(self) -> str:
         """What figures or places have against the sentence; empty when nothing."""
         for number in missing_figures(self._sentence, self._evidence):
-            if not is_difference(number, self._sentence, self._evidence):
+            if not is_worked_out(number, self._sentence, self._evidence):
                 return f"the number {number} is not in the cited text"
         if figure := misplaced_figure(self._sentence, self._evidence):
             return f"the cited text gives {figure} to something else"
