@@ -5,6 +5,7 @@ import pytest
 from assistant.binding import misplaced_figure, unnamed_group
 from assistant.figure_check import missing_figures
 from assistant.figures import figures
+from assistant.support import Comparison
 
 
 @pytest.mark.parametrize(
@@ -282,3 +283,35 @@ Grade: Mate; On joining: 38,200; After three years: 42,800; Leave: 28 days"""
 )
 def test_a_figure_of_a_table_belongs_to_its_row_and_its_column(claim: str, misplaced: bool) -> None:
     assert bool(misplaced_figure(claim, BY_GRADE)) == misplaced
+
+
+SHIPS = """Pay aboard.
+Rank: Cook; Coast: 31,000; Ocean: 38,500
+Rank: Mate; Coast: 44,000; Ocean: 57,000
+Rank: Master; Coast: 61,000; Ocean: 80,000"""
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "missing"),
+    [
+        ("On the ocean a mate earns 13,000 more than on the coast.", SHIPS, False),
+        ("A mate on the coast earns 13,000 more than a cook there.", SHIPS, False),
+        ("A mate on the coast earns 14,000 more than a cook there.", SHIPS, True),
+        ("A master earns 80,000 on the ocean, about 20,000 above the coast.", SHIPS, False),
+        ("A master earns 80,000 on the ocean, 12,000 above the coast.", SHIPS, True),
+        ("A mate on the ocean earns 13,000.", SHIPS, True),
+        ("On the coast the cook earns the least of the three.", SHIPS, False),
+        ("On the coast the cook earns the least of the four.", SHIPS, True),
+        ("Its share rose by 17 points.", "Trade. It is 58 % now; in 2015 it was 41 %.", False),
+        ("Its share rose by 19 points.", "Trade. It is 58 % now; in 2015 it was 41 %.", True),
+        ("Pay rose from 31 to 38 euros.", "Pay. It was 31 euros; now it is 38 euros.", False),
+        ("Pay ranges from 31 to 38 euros.", "Pay. Ann has 31 euros, Bo 38 euros.", True),
+        ("It grew between 2022 and 2024.", "Size in 2022: 40. Size in 2024: 50.", False),
+        ("It grew between 2021 and 2024.", "Size in 2022: 40. Size in 2024: 50.", True),
+        ("A cook has more in 2024 than in 2023.", "2023: 40 euros\n2024: 50 euros", False),
+    ],
+)
+def test_what_the_evidence_makes_of_its_figures_is_not_missing(
+    claim: str, evidence: str, missing: bool
+) -> None:
+    assert bool(Comparison(claim, evidence).fault) is missing
