@@ -27,6 +27,10 @@ _MOST_ITEMS = 10  # a longer list is cut to the items nearest to the question
 _KEPT_ITEMS = 6
 _FEW_ITEMS = 3  # so many are quoted whole: an item without its lead-in says little
 _SPECIFIC = 1.2  # rarity from which a word can single an item out of its list
+_NOT_IT = re.compile(  # an item that is named so is not the one that is asked about
+    r"\b(?:(?:other|more|less|fewer) than|except|besides|apart from|without|above|below|beyond)\b",
+    re.IGNORECASE,
+)
 _PRIOR = 1.0  # weight of the cheap signals beside the reranker's log-odds
 _RERANKED = 32  # passages that the reranker reads
 _TELLING = 3.0  # the most that one word tells of where the answer stands
@@ -224,7 +228,7 @@ class Ranker:
         passage = ranked.passage
         if len(passage.spans) <= _FEW_ITEMS:
             return passage.spans
-        if labelled := _by_labels(question, passage, self.rarity):
+        if passage.is_list and (labelled := _by_labels(question, passage, self.rarity)):
             return labelled
         chosen = _by_words(question, ranked, self.rarity)
         if len(chosen) == len(passage.spans) or len(passage.spans) > _MOST_SPANS:
@@ -382,7 +386,7 @@ def _by_labels(
     said = {label for label in labels if label - shared and label <= question.asked_last | shared}
     named = {label for label in said if not any(label < other for other in said)}
     chosen = {at for at, label in enumerate(labels) if label in named}
-    if question.compares or not chosen:
+    if question.compares or _NOT_IT.search(question.text) or not chosen:
         return ()
     held = [set(meaning_stems(passage.span_text(span))) for span in passage.spans]
     left = {*question.stems} - _general(passage).union(*(held[at] for at in chosen))

@@ -54,17 +54,26 @@ _APART = re.compile(
     r"sooner|ahead|apart|cheaper|dearer|extra)\b",
     re.IGNORECASE,
 )
-_BY = re.compile(  # "rose by 17", "a gap of 17"
-    r"\b(?:by|(?:gap|lead|rise|increase|difference|fall|drop|growth) (?:of|is|was))\s+"
+_BY = re.compile(  # "rose by 17", "leads Azure by seven", "a gap of 17"
+    r"(?:\b(?:r[io]s(?:e|es|en|ing)|gr[eo]ws?|grown|increas\w+|f[ae]lls?|fallen|drop\w*|shr[aiu]nk\w*|"
+    r"climb\w*|jump\w*|up|down|gain\w*|lead\w*|led|trail\w*|exceed\w*|beat\w*|differ\w*|disagree\w*|"
+    r"short|better|worse|ahead|behind|longer|shorter|more|less|higher|lower|cheaper)\b"
+    r"(?:\s+[\w'-]+){0,6}?\s+by|\b(?:gap|lead|difference) (?:of|is|was))\s+"
     r"(?:(?:only|just|about|exactly)\s+)?\S?$",
     re.IGNORECASE,
 )
-_CHANGED_FROM = re.compile(
-    r"\b(?:r[io]s(?:e|es|en|ing)|rais\w+|lift\w*|up|down|gr[eo]w\w*|jump\w*|f[ae]ll\w*|drop\w*|"
-    r"climb\w*|increas\w+|reduc\w+|cut\w*|doubl\w+)\b[^.;]{0,40}\bfrom\s+\S?$|"
-    r"\b(?:r[io]s(?:e|es|en)|up)\b[^.;]{0,60},\s+from\s+\S?$",
+_UP_FROM = re.compile(
+    r"\b(?:(?:r[io]s(?:e|es|en|ing)|rais\w+|lift\w*|gr[eo]ws?|grown|jump\w*|climb\w*|increas\w+|"
+    r"doubl\w+)\b[^.;]{0,60}|up(?:\s+\w+){0,2}),?\s+from\s+\S?$",
     re.IGNORECASE,
 )
+_DOWN_FROM = re.compile(
+    r"\b(?:(?:f[ae]lls?|fallen|drop\w*|reduc\w+|cuts?|shr[aiu]nk\w*)\b[^.;]{0,60}|"
+    r"down(?:\s+\w+){0,2}),?\s+from\s+\S?$",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_TOLD_AS_LIST = re.compile(r"\n\s*[-*+\u2022]\s|\n[^\n]*: [^\n]*; [^\n]*: ")
 _POINTS = re.compile(r"\s+(?:percentage )?points?\b", re.IGNORECASE)
 _SINCE = re.compile(r"\s+years?\s+(?:after|before|later|earlier)\b", re.IGNORECASE)
 _TOGETHER = re.compile(
@@ -123,12 +132,12 @@ _ABOUT = re.compile(
 )
 
 
-def missing_figures(claim: str, evidence: str) -> list[str]:
-    """The figures of `claim`, as it writes them, that `evidence` does not give."""
+def missing_figures(claim: str, evidence: str) -> list[Figure]:
+    """The figures of `claim` that `evidence` does not give."""
     known = figures(evidence)
     money = {unit for word, unit in CURRENCIES.items() if word in evidence.lower()}
     return [
-        f.text
+        f
         for f in figures(claim)
         if not any(gives(k, f, claim, money) for k in known)
         and not _in_words(f, claim, evidence)
@@ -136,24 +145,29 @@ def missing_figures(claim: str, evidence: str) -> list[str]:
         and not _worked_out(f, claim, known, evidence)
         and not _only_counts(f, claim, known, evidence)
         and not _beside_half(f, claim, known, evidence)
-        and not _from_one_to_another(f, claim, known, money)
+        and not _from_one_to_another(f, claim, known, evidence)
     ]
 
 
 def _from_one_to_another(
-    claimed: Figure, claim: str, known: Sequence[Figure], money: Collection[str]
+    claimed: Figure, claim: str, known: Sequence[Figure], evidence: str
 ) -> bool:
     """Whether the evidence gives both ends as values of their own: of years, or of a change.
 
-    "Between 2022 and 2024", "rose from 38 to 57": no range of the evidence, but two of its values.
+    "Between 2022 and 2024"; "rose from 38 to 57" of running text, the right way round: whether both
+    are of one thing, reading tells.
     """
     if not claimed.is_range or claimed.open:
         return False
-    if not _years(claimed) and not _CHANGED_FROM.search(claim[: claimed.start + 1]):
-        return False
-    ends = (replace(claimed, high=claimed.low), replace(claimed, low=claimed.high))
+    if not _years(claimed):
+        before = claim[: claimed.start + 1]
+        ends = [float(n.replace(",", "")) for n in _AMOUNT.findall(claimed.text)] or [0, 0]
+        way = _UP_FROM if ends[0] < ends[-1] else _DOWN_FROM
+        if not way.search(before) or _TOLD_AS_LIST.search(evidence):
+            return False
+    both = (replace(claimed, high=claimed.low), replace(claimed, low=claimed.high))
     single = [k for k in known if not k.is_range]
-    return all(any(gives(k, end, claim, money) for k in single) for end in ends)
+    return all(any(gives(k, end, claim) for k in single) for end in both)
 
 
 def _only_counts(claimed: Figure, claim: str, known: Sequence[Figure], evidence: str) -> bool:
@@ -261,7 +275,7 @@ def _worked_out(claimed: Figure, claim: str, known: Sequence[Figure], evidence: 
         told = {year for f in figures(claim) for year in _years(f)} if pairs else set()
         if any(_SINCE.match(after) or {a, b} <= told for a, b in pairs):
             return True
-    if _TOGETHER.search(claim):
+    if claimed.unit != "%" and _TOGETHER.search(claim):
         pairs = _pairs([k.low for k in known if _alike(k, claimed)])
         return any(abs(a + b - claimed.low) <= near for a, b in pairs)
     return False

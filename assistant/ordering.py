@@ -26,7 +26,8 @@ _FIRST = re.compile(
 # Of some, of others, of another time, or not the very first: the figures are not weighed so.
 _OTHERWISE = re.compile(
     r"\b(?:among|after|aside|apart|bar|besides|else|except|excluding|near\w*|next|nth|others?|"
-    r"outside|second|third|fourth|fifth|\d+(?:st|nd|rd|th)(?! percentile)|almost|at least|one of|"
+    r"outside|(?:second|third|fourth|fifth)(?! (?:year|season|level|grade|class)\b)|"
+    r"\d+(?:st|nd|rd|th)(?! percentile)|almost|at least|one of|"
     r"most of|now|then|once|still|together|twice|per|hourly|an (?:hour|head)|a day|ratio|rank\w*|"
     r"place[ds]?|position\w*|tier|league)\b",
     re.IGNORECASE,
@@ -34,19 +35,29 @@ _OTHERWISE = re.compile(
 _ALL = re.compile(
     r"^\W*(?:any|every|all|each|both|either|most|many|some|none|half)\b", re.IGNORECASE
 )
-_APART = re.compile(
-    r"\b(?:more|less|fewer|higher|lower|longer|shorter|above|below|over|under|beyond|between|apart|"
-    r"ahead|behind|extra|gap|differ\w*|further|up|down|r[io]se\w*|grew|grow\w*|increase\w*|fell|"
-    r"fall\w*|drop\w*|climb\w*|jump\w*|gain\w*|another|better|worse|by)\b",
+_FURTHER = re.compile(  # right after a difference: "$25,000 more", "6,300 a year above"
+    r"(?:\s+(?!and\b|or\b)[\w$€£/]+){0,3}?\s+(?:more|less|fewer|higher|lower|longer|shorter|above|below|"
+    r"beyond|further|ahead|apart|extra|cheaper|dearer|better|worse)\b",
     re.IGNORECASE,
 )
-_TOGETHER = re.compile(
-    r"\b(?:together|altogether|combined|in (?:all|total)|total|sum|overall)\b", re.IGNORECASE
+_BY = re.compile(  # right before it: "by 25,000", "another 1,700", "a gap of 3,000"
+    r"\b(?:by|another|extra|up|down|(?:gap|difference|lead|rise|step|margin)\b[^.;:\d]{0,60}?"
+    r"\b(?:of|is|was|to))\s+(?:(?:about|around|only|just|some|roughly)\s+)?\S?$",
+    re.IGNORECASE,
+)
+_MOVED = re.compile(  # "the rate goes up from", "moving on takes pay from"
+    r"\b(?:r[io]s|rais|lift|up|down|gr[eo]w|jump|climb|increas|f[ae]ll|drop|cut|tak|mov|go|went)\w*\b"
+    r"[^.;]{0,60}\bfrom\s+\S?$",
+    re.IGNORECASE,
+)
+_SUMMED = re.compile(
+    r"\b(?:together|altogether|combined|in (?:all|total)|total|sum)\b", re.IGNORECASE
 )
 _ABOUT = re.compile(
     r"\b(?:about|around|roughly|some|nearly|almost|approximately)\s+\S?$", re.IGNORECASE
 )
-_RANKED = re.compile(r"\brank|\bplace[ds]\b|\bposition|\bleague\b", re.IGNORECASE)
+_RANKED = re.compile(r"\brank(?:ed|ings?)\b|\bleague\b", re.IGNORECASE)
+_RANK = re.compile(r"\brank|\bplace\b|\bposition\b|currency", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:](?!\d)|\b(?:although|though|while|whereas|because|but|so)\b", re.IGNORECASE
 )
@@ -79,6 +90,7 @@ _MONTH = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[
 _LETTER = re.compile(r"(?<=\w )[B-HJ-Z]\b|(?<=[Zz]one )A\b|(?<=[Bb]and )A\b|(?<=[Gg]rade )A\b")
 _DENYING = frozenset("no non without before after under over".split())
 _LABEL_WORDS, _FEW = 8, 3  # the longest label; things of which one can be first
+_MOST_CELLS = 200  # of which any two are compared
 _UNEXPLAINED = 1  # "takes home more", "the highest premium": one word may say what is weighed
 
 
@@ -196,28 +208,43 @@ def not_first(claim: str, evidence: str) -> str:
     return found[0] if beaten and all(beaten) else ""
 
 
-def is_worked_out(text: str, claim: str, evidence: str) -> bool:
-    """Whether the figure `text` of `claim` is the difference or the sum of two that it names.
+def is_worked_out(figure: Figure, claim: str, evidence: str) -> bool:
+    """Whether two cells that `claim` names make `figure`: by their difference, sum or as its ends.
 
-    "Boutiques pay $25,000 more than banks in the second year": both stand in a row or a column that
-    `claim` names, and it names what else they stand in, or says the figure itself.
+    "Boutiques pay $25,000 more than banks in the second year", "fixed pay and commission together
+    bring $96,000", "the rate goes up from $19 to $20". The cells stand in one row or one column,
+    which is named; each is named by its other label or by its value. Which of them is more is not
+    judged here.
     """
-    figure = next(f for f in figures(claim) if f.text == text)
-    apart, together = _APART.search(claim), _TOGETHER.search(claim)
-    if not (apart or together) or figure.is_range or figure.open or figure.unit == "th":
+    before, after = claim[: figure.start + 1], claim[figure.start + len(figure.text) :]
+    apart = bool(_FURTHER.match(after) or _BY.search(before))
+    summed = figure.unit != "%" and bool(_SUMMED.search(claim))
+    moved = figure.is_range and bool(_MOVED.search(before))
+    if figure.open or figure.unit == "th" or not (apart or summed or moved):
         return False
-    near = figure.low / 20 if _ABOUT.search(claim[: figure.start][-20:]) else 1e-6 * figure.low
+    near = figure.low / 20 if _ABOUT.search(before) else 1e-6 * figure.low
+    for a, b in _named_together(figure, claim, evidence):
+        low, high = sorted((a.figure.low, b.figure.low))
+        if figure.is_range:
+            made = moved and (low, high) == (figure.low, figure.high)
+        else:
+            made = apart and abs(high - low - figure.low) <= near
+            made = made or (summed and a.row == b.row and abs(high + low - figure.low) <= near)
+        if made:
+            return True
+    return False
+
+
+def _named_together(figure: Figure, claim: str, evidence: str) -> Iterator[tuple[_Valued, _Valued]]:
+    """Each two cells of one row or column that `claim` names, measured as `figure` is."""
     said = _label_words(claim)
-    cells = [
-        cell
-        for cell in _valued(evidence)
-        if (cell.figure.seconds or (cell.is_time and cell.column & _TIME & said and figure.seconds))
-        == figure.seconds
-    ]
+    cells = [cell for cell in _valued(evidence) if _lasts_like(cell, figure, said)]
     rows = _spoken_of(said, {cell.row for cell in cells})
     columns = _spoken_of(said, {cell.column for cell in cells})
-    given = {f.low for f in figures(claim)}
-    for a, b in combinations(cells, 2):
+    given = {f.low for f in figures(claim) if f.start != figure.start}
+    ends = given | {figure.low, figure.high}
+    meant = [c for c in cells if c.row in rows or c.column in columns or c.figure.low in ends]
+    for a, b in combinations(meant[:_MOST_CELLS], 2):
         if a.measure != b.measure or figure.unit not in ("", a.figure.unit or figure.unit):
             continue
         by_value = [cell.figure.low in given for cell in (a, b)]
@@ -229,23 +256,35 @@ def is_worked_out(text: str, claim: str, evidence: str) -> bool:
             shared = a.row in rows or not rows
         else:
             continue
-        if all(n or v for n, v in zip(named, by_value, strict=True)) and any(named):
-            if not (shared or any(by_value)):
-                continue
-            low, high = sorted((a.figure.low, b.figure.low))
-            if apart and abs(high - low - figure.low) <= near:
-                return True
-            if together and a.row == b.row and abs(high + low - figure.low) <= near:
-                return True
-    return False
+        if figure.is_range:  # its values say nothing: they are what is asked
+            by_value = [a.row == b.row and a.row in rows] * 2
+        elif any(by_value):
+            shared = any(named)
+        if shared and all(n or v for n, v in zip(named, by_value, strict=True)):
+            yield a, b
+
+
+def _lasts_like(cell: _Valued, figure: Figure, said: frozenset[str]) -> bool:
+    """Whether it counts the same time as `figure`, or neither counts any.
+
+    A column may name the unit for its cells ("Days of leave").
+    """
+    if cell.figure.seconds or not figure.seconds:
+        return cell.figure.seconds == figure.seconds and cell.is_time == bool(figure.seconds)
+    return cell.is_time and bool(cell.column & _TIME & said)
 
 
 def _spoken_of(
     said: frozenset[str], labels: Collection[frozenset[str]]
 ) -> frozenset[frozenset[str]]:
-    """The `labels` of which `said` has a word that not all have."""
+    """The `labels` of which `said` has a word that not all have, and another label has no more.
+
+    "In the second year" names "Second year" and not "First year"; what it says whole it names.
+    """
     common = frozenset.intersection(*labels) if len(labels) > 1 else frozenset()
-    return frozenset(label for label in labels if (label - common) & said)
+    some = [label for label in labels if (label - common) & said]
+    part = {a for a in some if any((a & said) < (b & said) for b in some)}
+    return frozenset(label for label in some if label not in part or label <= said)
 
 
 def _is_beaten(own: _Valued, cells: Sequence[_Valued], sign: int, *, across: bool) -> bool:
@@ -278,7 +317,7 @@ def _valued(evidence: str) -> Iterator[_Valued]:
         if line.strip() and not set(columns) & set(above):
             table += 1  # of lists and tables each compares its own
         above = columns if row else above if not line.strip() else []
-        if any(_RANKED.search(column) or "urrency" in column for column in columns[1:]):
+        if any(map(_RANK.search, columns[1:])):
             continue
         for column, cell in row[1:]:
             found = figures(cell)

@@ -156,7 +156,7 @@ class Question:
 
     @cached_property
     def asked_last(self) -> frozenset[str]:
-        """The stems of what was asked last: of all, or of what follows an earlier question."""
+        """The stems of what stands after the last " - ", which parts a follow-up; else of all."""
         return frozenset(meaning_stems(self.text.rpartition(JOINT)[2]))
 
     @cached_property

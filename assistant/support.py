@@ -216,9 +216,9 @@ class Comparison:
     @cached_property
     def fault(self) -> str:
         """What figures or places have against the sentence; empty when nothing."""
-        for number in missing_figures(self._sentence, self._evidence):
-            if not is_worked_out(number, self._sentence, self._evidence):
-                return f"the number {number} is not in the cited text"
+        for absent in missing_figures(self._sentence, self._evidence):
+            if not is_worked_out(absent, self._sentence, self._evidence):
+                return f"the number {absent.text} is not in the cited text"
         if figure := misplaced_figure(self._sentence, self._evidence):
             return f"the cited text gives {figure} to something else"
         if plainly_denied(self._sentence, self._evidence):

@@ -79,7 +79,7 @@ def uncited_figures(answer: Answer) -> list[str]:
     for sentence in answer.sentences:
         cited = [by_mark[mark] for mark in sentence.citations if mark in by_mark]
         evidence = "\n".join(" > ".join((*c.section, c.quote)) for c in cited)
-        missing += missing_figures(_MARKS.sub("", sentence.text), evidence)
+        missing += [f.text for f in missing_figures(_MARKS.sub("", sentence.text), evidence)]
     return missing
 
 
