@@ -8,11 +8,10 @@ words is refuted: other words may weigh what the figures do not.
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import combinations
 
 from .binding import table_row
-from .figures import WORDS, Figure, figures
+from .cells import DENYING, TIME, Valued, label_words, valued
+from .figures import WORDS, figures
 from .words import content_stems, negated, stems, words
 
 _SIGN = dict.fromkeys(
@@ -35,29 +34,7 @@ _OTHERWISE = re.compile(
 _ALL = re.compile(
     r"^\W*(?:any|every|all|each|both|either|most|many|some|none|half)\b", re.IGNORECASE
 )
-_FURTHER = re.compile(  # right after a difference: "$25,000 more", "6,300 a year above"
-    r"(?:\s+(?!and\b|or\b)[\w$€£/]+){0,3}?\s+(?:more|less|fewer|higher|lower|longer|shorter|above|below|"
-    r"beyond|further|ahead|apart|extra|cheaper|dearer|better|worse)\b",
-    re.IGNORECASE,
-)
-_BY = re.compile(  # right before it: "by 25,000", "another 1,700", "a gap of 3,000"
-    r"\b(?:by|another|extra|up|down|(?:gap|difference|lead|rise|step|margin)\b[^.;:\d]{0,60}?"
-    r"\b(?:of|is|was|to))\s+(?:(?:about|around|only|just|some|roughly)\s+)?\S?$",
-    re.IGNORECASE,
-)
-_MOVED = re.compile(  # "the rate goes up from", "moving on takes pay from"
-    r"\b(?:r[io]s|rais|lift|up|down|gr[eo]w|jump|climb|increas|f[ae]ll|drop|cut|tak|mov|go|went)\w*\b"
-    r"[^.;]{0,60}\bfrom\s+\S?$",
-    re.IGNORECASE,
-)
-_SUMMED = re.compile(
-    r"\b(?:together|altogether|combined|in (?:all|total)|total|sum)\b", re.IGNORECASE
-)
-_ABOUT = re.compile(
-    r"\b(?:about|around|roughly|some|nearly|almost|approximately)\s+\S?$", re.IGNORECASE
-)
 _RANKED = re.compile(r"\brank(?:ed|ings?)\b|\bleague\b", re.IGNORECASE)
-_RANK = re.compile(r"\brank|\bplace\b|\bposition\b|currency", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:](?!\d)|\b(?:although|though|while|whereas|because|but|so)\b", re.IGNORECASE
 )
@@ -76,49 +53,13 @@ _PLAIN = frozenset(
     )
     + list(_SIGN)
 )
-_TIME = frozenset(content_stems("minute hour day week month year time duration length"))
 _LASTING = frozenset("longer shorter longest shortest".split())
-_LASTS = re.compile(  # "Study time", "Years of service"; not "euros a year"
-    r"\b(?:minutes|hours|days|weeks|months|years|time|duration|length)\b", re.IGNORECASE
-)
-_UNITS = re.compile(r"\b(?:milli)?(?:second|minute|hour|day|week|month|year)s?\b")
-_SUM = re.compile(r"\b(?:total|sum|all|overall|average|mean|median|world)\b", re.IGNORECASE)
-_UNWEIGHED = re.compile(  # before or in a figure: less than nothing, about, a point for thousands
-    r"[-−–<>~(]\s*[$€£]?$"  # noqa: RUF001
-)
-_MONTH = re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]*\b")
-_LETTER = re.compile(r"(?<=\w )[B-HJ-Z]\b|(?<=[Zz]one )A\b|(?<=[Bb]and )A\b|(?<=[Gg]rade )A\b")
-_DENYING = frozenset("no non without before after under over".split())
-_LABEL_WORDS, _FEW = 8, 3  # the longest label; things of which one can be first
-_MOST_CELLS = 200  # of which any two are compared
+_FEW = 3  # things of which one can be first
 _UNEXPLAINED = 1  # "takes home more", "the highest premium": one word may say what is weighed
 
 
 class _UnclearError(Exception):
     """Words that name two labels as well."""
-
-
-@dataclass(frozen=True)
-class _Valued:
-    """A figure that stands alone in a cell of a table or behind the label of an item."""
-
-    row: frozenset[str]
-    column: frozenset[str]  # none in a list
-    figure: Figure
-    is_time: bool  # how long something lasts, not what it pays
-    measure: tuple[object, ...]  # what stands around it: figures of one measure can be compared
-    is_sum: bool
-
-    @cached_property
-    def ends(self) -> tuple[float, float]:
-        """Its lowest and highest value; of times, in seconds."""
-        scale = self.figure.seconds or 1.0
-        return self.figure.low * scale, self.figure.high * scale
-
-    def beats(self, other: "_Valued", sign: int) -> bool:
-        """Whether it is more than `other` (less, by `sign`), with both ends of a range."""
-        low, high = ((a - b) * sign for a, b in zip(self.ends, other.ends, strict=True))
-        return low >= 0 and high >= 0 and low + high > 0
 
 
 @dataclass(frozen=True)
@@ -128,13 +69,13 @@ class _Named:
     row: frozenset[str] | None
     column: frozenset[str] | None
 
-    def of(self, cells: Sequence[_Valued], claim: str) -> Iterator[_Valued]:
+    def of(self, cells: Sequence[Valued], claim: str) -> Iterator[Valued]:
         """Those of `cells` in this row and column; of any column, what `claim` weighs.
 
         Time is weighed by "longer", and by other words when the claim speaks of time.
         """
         lasts = bool(_LASTING & set(words(claim)))
-        timed = bool(_TIME & stems(claim))
+        timed = bool(TIME & stems(claim))
         for cell in cells:
             named = self.column == cell.column or timed or not cell.column
             meant = cell.is_time if lasts else named or not cell.is_time
@@ -199,7 +140,7 @@ def not_first(claim: str, evidence: str) -> str:
         return ""
     sign = _SIGN[found[0].lower()]
     elsewhere = frozenset().union(*({c.column for c in cells} - {named.column}))
-    noun = _label_words(_NOUN.split(claim[found.end() :])[0])
+    noun = label_words(_NOUN.split(claim[found.end() :])[0])
     across = not (named.column and (named.column - elsewhere) & noun)
     beaten = [
         _is_beaten(own, cells, sign, across=across and bool(own.column))
@@ -208,86 +149,7 @@ def not_first(claim: str, evidence: str) -> str:
     return found[0] if beaten and all(beaten) else ""
 
 
-def is_worked_out(figure: Figure, claim: str, evidence: str) -> bool:
-    """Whether two cells that `claim` names make `figure`: by their difference, sum or as its ends.
-
-    "Boutiques pay $25,000 more than banks in the second year", "fixed pay and commission together
-    bring $96,000", "the rate goes up from $19 to $20". The cells stand in one row or one column,
-    which is named; each is named by its other label or by its value. Which of them is more is not
-    judged here.
-    """
-    before, after = claim[: figure.start + 1], claim[figure.start + len(figure.text) :]
-    apart = bool(_FURTHER.match(after) or _BY.search(before))
-    summed = figure.unit != "%" and bool(_SUMMED.search(claim))
-    moved = figure.is_range and bool(_MOVED.search(before))
-    if figure.open or figure.unit == "th" or not (apart or summed or moved):
-        return False
-    near = figure.low / 20 if _ABOUT.search(before) else 1e-6 * figure.low
-    for a, b in _named_together(figure, claim, evidence):
-        low, high = sorted((a.figure.low, b.figure.low))
-        if figure.is_range:
-            made = moved and (low, high) == (figure.low, figure.high)
-        else:
-            made = apart and abs(high - low - figure.low) <= near
-            made = made or (summed and a.row == b.row and abs(high + low - figure.low) <= near)
-        if made:
-            return True
-    return False
-
-
-def _named_together(figure: Figure, claim: str, evidence: str) -> Iterator[tuple[_Valued, _Valued]]:
-    """Each two cells of one row or column that `claim` names, measured as `figure` is."""
-    said = _label_words(claim)
-    cells = [cell for cell in _valued(evidence) if _lasts_like(cell, figure, said)]
-    rows = _spoken_of(said, {cell.row for cell in cells})
-    columns = _spoken_of(said, {cell.column for cell in cells})
-    given = {f.low for f in figures(claim) if f.start != figure.start}
-    ends = given | {figure.low, figure.high}
-    meant = [c for c in cells if c.row in rows or c.column in columns or c.figure.low in ends]
-    for a, b in combinations(meant[:_MOST_CELLS], 2):
-        if a.measure != b.measure or figure.unit not in ("", a.figure.unit or figure.unit):
-            continue
-        by_value = [cell.figure.low in given for cell in (a, b)]
-        if a.column == b.column:
-            named = [cell.row in rows for cell in (a, b)]
-            shared = a.column in columns or not columns
-        elif a.row == b.row:
-            named = [cell.column in columns for cell in (a, b)]
-            shared = a.row in rows or not rows
-        else:
-            continue
-        if figure.is_range:  # its values say nothing: they are what is asked
-            by_value = [a.row == b.row and a.row in rows] * 2
-        elif any(by_value):
-            shared = any(named)
-        if shared and all(n or v for n, v in zip(named, by_value, strict=True)):
-            yield a, b
-
-
-def _lasts_like(cell: _Valued, figure: Figure, said: frozenset[str]) -> bool:
-    """Whether it counts the same time as `figure`, or neither counts any.
-
-    A column may name the unit for its cells ("Days of leave").
-    """
-    if cell.figure.seconds or not figure.seconds:
-        return cell.figure.seconds == figure.seconds and cell.is_time == bool(figure.seconds)
-    return cell.is_time and bool(cell.column & _TIME & said)
-
-
-def _spoken_of(
-    said: frozenset[str], labels: Collection[frozenset[str]]
-) -> frozenset[frozenset[str]]:
-    """The `labels` of which `said` has a word that not all have, and another label has no more.
-
-    "In the second year" names "Second year" and not "First year"; what it says whole it names.
-    """
-    common = frozenset.intersection(*labels) if len(labels) > 1 else frozenset()
-    some = [label for label in labels if (label - common) & said]
-    part = {a for a in some if any((a & said) < (b & said) for b in some)}
-    return frozenset(label for label in some if label not in part or label <= said)
-
-
-def _is_beaten(own: _Valued, cells: Sequence[_Valued], sign: int, *, across: bool) -> bool:
+def _is_beaten(own: Valued, cells: Sequence[Valued], sign: int, *, across: bool) -> bool:
     """Whether another of its column has more, and of its row too when it may be first `across`."""
     column = [c for c in cells if c.column == own.column and c.measure == own.measure]
     row = [c for c in cells if c.row == own.row and c.measure == own.measure]
@@ -297,66 +159,17 @@ def _is_beaten(own: _Valued, cells: Sequence[_Valued], sign: int, *, across: boo
     )
 
 
-def _weighed(claim: str, evidence: str) -> list[_Valued]:
+def _weighed(claim: str, evidence: str) -> list[Valued]:
     """The figures by which the order that `claim` gives can be judged; none when it cannot."""
     signs = {_SIGN[word] for word in words(claim) if word in _SIGN}
     if len(signs) != 1 or negated(claim) or _OTHERWISE.search(claim):
         return []
     title = evidence.split("\n", 1)[0]
-    return [] if _RANKED.search(title) else list(_valued(evidence))
+    return [] if _RANKED.search(title) else list(valued(evidence))
 
 
-def _valued(evidence: str) -> Iterator[_Valued]:
-    table, above = 0, [""]
-    for line in evidence.split("\n"):
-        row = table_row(line)
-        label, colon, text = line.partition(": ")
-        if not row and colon and len(label.split()) <= _LABEL_WORDS:
-            row = [("", label), ("", text)]
-        columns = [column for column, _ in row]
-        if line.strip() and not set(columns) & set(above):
-            table += 1  # of lists and tables each compares its own
-        above = columns if row else above if not line.strip() else []
-        if any(map(_RANK.search, columns[1:])):
-            continue
-        for column, cell in row[1:]:
-            found = figures(cell)
-            beside = _beside(cell, found[0]) if len(found) == 1 else None
-            if beside is None:
-                continue
-            figure = found[0]
-            lasts = not figure.unit and _LASTS.search(column) and not figures(column)
-            yield _Valued(
-                _label_words(row[0][1]),
-                _label_words(column),
-                figure,
-                bool(figure.seconds or lasts),
-                (figure.unit, bool(figure.seconds), figure.every, beside, table),
-                bool(_SUM.search(row[0][1])),
-            )
-
-
-def _beside(text: str, figure: Figure) -> tuple[str, ...] | None:
-    """The words beside a cell's one figure; None when it is not to be weighed by its value."""
-    before, after = text[: figure.start], text[figure.start + len(figure.text) :]
-    is_year = not figure.unit and re.fullmatch(r"(?:19|20)\d\d", figure.text)
-    pointed = re.search(r"\d\.\d{3}(?!\d)", figure.text)
-    if is_year or pointed or figure.open or figure.most or figure.least:
-        return None
-    if _UNWEIGHED.search(before) or _MONTH.search(text):
-        return None
-    beside = f"{before} {after}".lower()
-    return tuple(words(_UNITS.sub("", beside) if figure.seconds else beside))
-
-
-def _label_words(text: str) -> frozenset[str]:
-    """The words by which a label is named: also a letter ("Zone A") and what turns it round."""
-    letters = map(str.lower, _LETTER.findall(text))
-    return frozenset((*content_stems(text), *letters, *(_DENYING & set(words(text)))))
-
-
-def _named(text: str, cells: Sequence[_Valued]) -> _Named:
-    said = _label_words(text)
+def _named(text: str, cells: Sequence[Valued]) -> _Named:
+    said = label_words(text)
     return _Named(
         _nearest(said, {cell.row for cell in cells}),
         _nearest(said, {cell.column for cell in cells}),
@@ -374,7 +187,7 @@ def _nearest(said: frozenset[str], labels: Collection[frozenset[str]]) -> frozen
         return None
     best = fits[-1][2]
     also = (label for label in labels if label - common and label - common <= said)
-    if any(not label <= best for label in also) or best & _DENYING - said:
+    if any(not label <= best for label in also) or best & DENYING - said:
         raise _UnclearError
     if len(fits) > 1 and fits[-1][:2] == fits[-2][:2]:
         raise _UnclearError
@@ -392,5 +205,5 @@ def _explained(claim: str, evidence: str, *named: _Named) -> bool:
             known |= stems(line)  # a lead-in, or the header of two columns
     for one in named:
         known |= (one.row or frozenset()) | (one.column or frozenset())
-    said = _label_words(claim) - _DENYING - known
+    said = label_words(claim) - DENYING - known
     return sum(not (word.isdigit() or word in WORDS) for word in said) <= _UNEXPLAINED

@@ -5,7 +5,8 @@ places are compared exactly: one that the evidence does not give, or gives to so
 fault whatever the rest says. The rest is a probability: a small cross-encoder reads sentence and
 evidence together, and what can be counted (missing words and names) corrects it.
 docs/decisions/0008-support.md, 0014-eight-bits.md, 0016-figures-and-comparisons.md,
-0017-relations.md, 0018-a-larger-models-sentences.md and 0019-tables.md say how good it is.
+0017-relations.md, 0018-a-larger-models-sentences.md, 0019-tables.md and 0020-orders-and-sums.md
+say how good it is.
 """
 
 import hashlib
@@ -26,9 +27,9 @@ from .comparing import compared_alone, other_period, plainly_denied, turned_roun
 from .cross_encoder import CrossEncoder
 from .figure_check import missing_figures
 from .figures import figures
-from .ordering import is_worked_out
 from .question import places_in
 from .words import content_stems, names, negated, stem, stems, words
+from .worked_out import is_worked_out
 
 WEIGHTS = Path(__file__).with_name("support.safetensors")
 READ_WORDS = 140  # of a longer evidence, the part that bears on the sentence
