@@ -3,7 +3,7 @@
 Compared as values with units. A range stands or falls as a whole, and so does a number with what it
 counts: two years = 24 months, three days are not three weeks, a day is not a week, at least is not
 at most. What the evidence only lists may be counted, and what it gives added or subtracted, within
-limits: docs/decisions/0008-support.md, 0016-figures-and-comparisons.md.
+limits: docs/decisions/0008-support.md, 0016-figures-and-comparisons.md, 0020-orders-and-sums.md.
 """
 
 import re
