@@ -236,8 +236,8 @@ class Believing:
             "The yearly growth of job postings that were specific to machine learning is 74% [1].",
         ),
         (  # that is the sign-on bonus
-            "typical annual bonus as a share of base salary",
-            "The typical annual bonus is $10,000 to $50,000, often offered for senior roles [3].",
+            "typical annual bonuses and sign-on bonuses",
+            "The typical annual bonus is $10,000 to $50,000, often offered for senior roles [2].",
         ),
     ],
 )
