@@ -159,22 +159,26 @@ def test_figures_of_a_list_or_table_refute_an_order(
     assert bool(turned_round(claim, evidence)) is refuted
 
 
-def test_the_rules_do_not_depend_on_the_order_of_sets() -> None:
-    """A new process orders its sets in another way: what it chooses must be the same."""
-    told = {_rules(seed) for seed in ("0", "1", "2")}
+def test_what_is_read_does_not_depend_on_the_order_of_sets() -> None:
+    """A new process orders its sets in another way: what it chooses must be the same.
+
+    These claims bear equally on several sentences: with inexact sums each seed chooses otherwise.
+    """
+    told = {_read(seed) for seed in ("0", "1", "2", "3")}
     assert len(told) == 1
 
 
-def _rules(seed: str) -> str:
+def _read(seed: str) -> str:
     script = """if True:
         import hashlib, json, pathlib
         from assistant.support import Comparison
         told = hashlib.sha256()
-        for line in pathlib.Path("eval/training/relations/a.jsonl").open():
-            row = json.loads(line)
-            for twins in row["twins"]:
-                compared = Comparison(twins["true"], row["evidence"])
-                told.update(f"{compared.read(30)} {compared.fault}".encode())
+        for file in "eh":
+            for line in pathlib.Path(f"eval/training/relations/{file}.jsonl").open():
+                row = json.loads(line)
+                for twins in row["twins"]:
+                    compared = Comparison(twins["true"], row["evidence"])
+                    told.update(f"{compared.read(30)} {compared.fault}".encode())
         print(told.hexdigest())"""
     done = subprocess.run(
         [sys.executable, "-c", script],
