@@ -292,9 +292,29 @@ Rank: Mate; Coast: 44,000; Ocean: 57,000
 Rank: Master; Coast: 61,000; Ocean: 80,000"""
 
 
+BANKS = """Pay by year.
+Firm: Bank; First year: $275,000; Second year: $320,000; Third year: $375,000
+Firm: Boutique; First year: $305,000; Second year: $345,000; Third year: $410,000
+Firm: Large firm; First year: $250,000; Second year: $290,000; Third year: $340,000"""
+YEARS = """Results.
+Year: 2021; Revenue: 40 million; Staff: 310
+Year: 2022; Revenue: 44 million; Staff: 305
+Year: 2023; Revenue: 51 million; Staff: 330"""
+
+
 @pytest.mark.parametrize(
-    ("claim", "evidence", "missing"),
+    ("claim", "evidence", "fault"),
     [
+        ("Boutiques pay $25,000 more than banks in the second year.", BANKS, False),
+        ("Boutiques pay $30,000 more than banks in the second year.", BANKS, True),  # in the first
+        ("Banks pay $45,000 more in the second year than in the first.", BANKS, False),
+        ("Banks pay $45,000 in the second year, more than in the first.", BANKS, True),
+        ("A bank pays $320,000 in the second year, and a boutique $25,000 more.", BANKS, False),
+        ("Bank pay goes up from $275,000 to $320,000 in the second year.", BANKS, False),
+        ("Bank pay goes up from $275,000 to $345,000 in the second year.", BANKS, True),
+        ("First and second year together bring $595,000 at a bank.", BANKS, False),
+        ("Revenue was higher in 2023 than in 2022.", YEARS, False),
+        ("Revenue was lower in 2023 than in 2022.", YEARS, True),
         ("On the ocean a mate earns 13,000 more than on the coast.", SHIPS, False),
         ("A mate on the coast earns 13,000 more than a cook there.", SHIPS, False),
         ("A mate on the coast earns 14,000 more than a cook there.", SHIPS, True),
@@ -312,7 +332,7 @@ Rank: Master; Coast: 61,000; Ocean: 80,000"""
         ("A cook has more in 2024 than in 2023.", "2023: 40 euros\n2024: 50 euros", False),
     ],
 )
-def test_what_the_evidence_makes_of_its_figures_is_not_missing(
-    claim: str, evidence: str, missing: bool
+def test_what_the_evidence_makes_of_its_figures_is_no_fault(
+    claim: str, evidence: str, fault: bool
 ) -> None:
-    assert bool(Comparison(claim, evidence).fault) is missing
+    assert bool(Comparison(claim, evidence).fault) is fault
