@@ -25,7 +25,8 @@ _FIGURE = (
     r"\s+(?:[$€£¥]?\d[\d,.]*|(?:an?\s+)?(?:half|third|quarter|fifth|tenth)|" + _COUNTS + r")\b"
 )
 _ARGUMENTS = re.compile(  # "more than five" compares with no other thing
-    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+than\b(?!{_FIGURE})|(?:\s+(?:[a-z-]+|(?<= in )[12]\d{{3}})){{1,4}}?\s+than\b)|"
+    rf"\b(?P<sign>{'|'.join(_SIGN)})\b(?:\s+than\b(?!{_FIGURE})|"
+    r"(?:\s+(?:[a-z-]+|(?<= in )[12]\d{3})){1,4}?\s+than\b)|"
     r"\b(?P<verb>above|below|exceeds?|(?<!is )(?<!are )(?<!was )(?<!were )(?<!been )exceeded|"
     r"outnumbers?|ahead of|behind)\b",
     re.IGNORECASE,

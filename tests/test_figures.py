@@ -293,9 +293,9 @@ Rank: Master; Coast: 61,000; Ocean: 80,000"""
 
 
 BANKS = """Pay by year.
-Firm: Bank; First year: $275,000; Second year: $320,000; Third year: $375,000
-Firm: Boutique; First year: $305,000; Second year: $345,000; Third year: $410,000
-Firm: Large firm; First year: $250,000; Second year: $290,000; Third year: $340,000"""
+Firm: Bank; First year: $275,000; Second year: $320,000; Senior: $375,000
+Firm: Boutique; First year: $305,000; Second year: $345,000; Senior: $410,000
+Firm: Large firm; First year: $250,000; Second year: $290,000; Senior: $340,000"""
 YEARS = """Results.
 Year: 2021; Revenue: 40 million; Staff: 310
 Year: 2022; Revenue: 44 million; Staff: 305
@@ -308,6 +308,7 @@ Year: 2023; Revenue: 51 million; Staff: 330"""
         ("Boutiques pay $25,000 more than banks in the second year.", BANKS, False),
         ("Boutiques pay $30,000 more than banks in the second year.", BANKS, True),  # in the first
         ("Banks pay $45,000 more in the second year than in the first.", BANKS, False),
+        ("Boutiques pay $20,000 more than large firms in the second year.", BANKS, True),
         ("Banks pay $45,000 in the second year, more than in the first.", BANKS, True),
         ("A bank pays $320,000 in the second year, and a boutique $25,000 more.", BANKS, False),
         ("Bank pay goes up from $275,000 to $320,000 in the second year.", BANKS, False),
